@@ -1,0 +1,150 @@
+"""From a request to a live, checked session: the one place where a box comes into being."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import trio
+
+from sandbox import packets, posture
+from sandbox.box import Box
+from sandbox.cage import GONE_SECONDS, START_SECONDS, Birth, Cage
+from sandbox.cage_plan import OUTSIDE_IDS
+from sandbox.cgroups import Group
+from sandbox.errors import Exhausted, PostureMismatch, Unsupported, WouldNotStart
+from sandbox.lane import Lane
+from sandbox.limits import Limits
+from sandbox.line import Line
+from sandbox.linux.landlock import ABI_SCOPES
+from sandbox.pidfd import HeldProcess
+from sandbox.pipes import LanePipes, open_lane_pipes
+from sandbox.profile import Profile
+
+
+async def start_box(
+    cage: Cage,
+    profile: Profile,
+    limits: Limits,
+    promised: posture.Posture,
+    user: int | None,
+    group: Group | None,
+) -> Box:
+    """Start a session, check its posture from outside, and return it.
+
+    Shielded, with a deadline: a session that exists is always seen through to a box or to its death.
+
+    Args:
+        cage: where to start it.
+        profile: what it starts from.
+        limits: its bounds.
+        promised: the posture it must have.
+        user: its id as the cage numbers them, None when the cage has only the server's own.
+        group: its control groups, if any. Still the caller's.
+
+    Raises:
+        WouldNotStart: see `Launcher.open_sandbox`. Nothing is left.
+    """
+    if not profile.handlers:
+        msg = f"profile {profile.name!r} has no handlers, so a session could not be asked anything"
+        raise Unsupported(msg)
+    first = profile.handlers[0].lane
+    with ExitStack() as on_failure:
+        try:
+            ours, theirs = packets.pair()
+            line = Line(ours)
+            on_failure.callback(line.close)
+            on_failure.callback(theirs.close)
+            pipes = open_lane_pipes()
+            on_failure.callback(pipes.close)
+        except OSError as error:
+            msg = f"no descriptors left for a session: {error}"
+            raise Exhausted(msg) from None
+        request = _request(cage, profile, limits, promised, user, group, first)
+        descriptors = [theirs.fileno(), *pipes.far, *(group.join if group else ())]
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + START_SECONDS):
+            name, birth = await cage.start_session(request, descriptors)
+            theirs.close()
+            pipes.close_far()
+            try:
+                tree, lane = await _await_ready(line, first, pipes)
+                _check(birth, lane, promised, user)
+            except BaseException:
+                await _end(cage, birth)
+                raise
+            on_failure.pop_all()
+            return Box(
+                limits=limits,
+                posture=promised,
+                profile=profile,
+                cage=cage,
+                birth=birth,
+                init=_init(birth),
+                line=line,
+                tree=tree,
+                group=group,
+                lanes={first: lane},
+            )
+    cage.close()
+    msg = f"a session did not start within {START_SECONDS:.0f} s; its cage was given up"
+    raise WouldNotStart(msg)
+
+
+def _request(
+    cage: Cage,
+    profile: Profile,
+    limits: Limits,
+    promised: posture.Posture,
+    user: int | None,
+    group: Group | None,
+    first: str,
+) -> dict[str, Any]:
+    return {
+        "op": "session",
+        "lane": first,
+        "user": user or 0,
+        "own_network": profile.network == "loopback" or promised.landlock < ABI_SCOPES,
+        "loopback": profile.network == "loopback",
+        "watch_memory": group is None,
+        "memory_bytes": limits.memory_bytes,
+        "processes": limits.processes,
+        "disk_bytes": limits.disk_bytes,
+        "disk_inodes": limits.disk_inodes,
+        "environment": cage.environment,
+    }
+
+
+async def _await_ready(line: Line, first: str, pipes: LanePipes) -> tuple[int, Lane]:
+    report = await line.wait_for(("ready", "failed"), first)
+    if report is None:
+        msg = "the session's init died while it was being set up"
+        raise WouldNotStart(msg)
+    if report.message["op"] == "failed":
+        msg = f"the session could not be set up: {report.message['error']}; `creche doctor` names the cause and the remedy"
+        raise WouldNotStart(msg)
+    tree, process = report.descriptors
+    return tree, Lane(first, pipes, HeldProcess(process))
+
+
+def _init(birth: Birth) -> HeldProcess:
+    if birth.init is None:
+        msg = "a session that was started has no init"
+        raise AssertionError(msg)
+    return birth.init
+
+
+def _check(birth: Birth, lane: Lane, promised: posture.Posture, user: int | None) -> None:
+    outside = posture.own_user() if user is None else OUTSIDE_IDS + user
+    try:
+        posture.check((_init(birth).pid(), lane.process.pid()), outside)
+    except (OSError, KeyError) as error:
+        msg = f"the session's posture could not be measured: {error}; it was killed"
+        raise PostureMismatch(msg) from None
+
+
+async def _end(cage: Cage, birth: Birth) -> None:
+    init = _init(birth)
+    init.kill()
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
+        await birth.dead.wait()
+    init.close()

@@ -1,0 +1,222 @@
+"""A live sandbox: ask it things, then finish it and take what is left.
+
+Made by `Launcher.open_sandbox`. Its processes belong to it: when the block it was opened in is left, by whatever road, they are
+killed and reaped before the block ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import trio
+
+from sandbox.cage import GONE_SECONDS, Birth, Cage
+from sandbox.capture import capture_tree
+from sandbox.cgroups import Group
+from sandbox.errors import Gone
+from sandbox.final_state import FinalState, Usage
+from sandbox.lane import Exchange, Lane
+from sandbox.limits import Limits
+from sandbox.line import Line
+from sandbox.observation import CallRecord, Ending, Observation, Outcome
+from sandbox.pidfd import HeldProcess
+from sandbox.pipes import open_lane_pipes
+from sandbox.posture import Posture
+from sandbox.profile import Profile
+
+ORDER_SECONDS = 5.0
+"""How long init may take to start or end a lane: it only forks or kills. After that the session is ended."""
+
+
+@attrs.define(eq=False)
+class Box:
+    """One session's sandbox.
+
+    Attributes:
+        limits: the bounds in force.
+        posture: the isolation that was measured from outside before the first call.
+    """
+
+    limits: Limits
+    posture: Posture
+    _profile: Profile
+    _cage: Cage
+    _birth: Birth
+    _init: HeldProcess
+    _line: Line
+    _tree: int
+    _group: Group | None
+    _lanes: dict[str, Lane]
+    _locks: dict[str, trio.Lock] = attrs.field(factory=dict)
+    _calls: list[CallRecord] = attrs.field(factory=list)
+    _ending: Ending | None = None
+    _final: FinalState | None = None
+    _out_of_memory_seen: int = 0
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], *, seconds: float | None = None) -> Observation:
+        """Have a handler of the profile run inside, and return what came of it.
+
+        Calls on one lane take turns, in the order in which they came; lanes run side by side.
+
+        Args:
+            tool: the handler's name.
+            arguments: its arguments (JSON).
+            seconds: this call's deadline, in place of `limits.call_seconds`.
+
+        Raises:
+            Gone: the sandbox has ended, or ended during the call by no fault of the guest's.
+            KeyError: the profile has no such handler.
+            sandbox.frames.FrameError: the arguments are too large. Nothing was sent.
+
+        When it is cancelled, what the call does inside goes on until the next call on that lane, which then gets a
+        fresh process.
+        """
+        handler = next((each for each in self._profile.handlers if each.name == tool), None)
+        if handler is None:
+            raise KeyError(tool)
+        async with self._locks.setdefault(handler.lane, trio.Lock()):
+            observation = await self._call_on(handler.lane, tool, arguments, seconds or self.limits.call_seconds)
+        self._calls.append(CallRecord(tool, arguments, observation))
+        return observation
+
+    async def _call_on(self, name: str, tool: str, arguments: Mapping[str, Any], seconds: float) -> Observation:
+        lane = await self._lane(name)
+        exchange = await lane.call(tool, arguments, self.limits, seconds)
+        if exchange.usable:
+            return _observe(lane, exchange)
+        with trio.CancelScope(shield=True):  # every wait in here has a deadline of its own
+            if exchange.outcome is Outcome.PROTOCOL_VIOLATION:
+                await self.end(Ending.PROTOCOL_VIOLATION)
+                return _observe(lane, exchange)
+            await self._end_lane(lane)
+            observation = _observe(lane, exchange, is_reset=True)
+            lane.close()
+            if self._count_out_of_memory() and exchange.outcome is Outcome.KILLED:
+                return attrs.evolve(
+                    observation, outcome=Outcome.OUT_OF_MEMORY, error=f"over {self.limits.memory_bytes} bytes of memory"
+                )
+            return observation
+
+    async def _lane(self, name: str) -> Lane:
+        """Return the running lane, started anew if need be."""
+        if self._ending is not None or self._birth.dead.is_set():
+            raise Gone(await self.wait_ended())
+        lane = self._lanes.get(name)
+        if lane is not None and lane.is_torn:
+            await self._end_lane(lane)
+            lane.close()
+            lane = None
+        return lane or await self._start_lane(name)
+
+    async def _start_lane(self, name: str) -> Lane:
+        pipes = open_lane_pipes()
+        try:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
+                self._line.send({"op": "start", "lane": name}, pipes.far)
+                pipes.close_far()
+                report = await self._line.wait_for(("started", "refused"), name)
+                if report is not None and report.message["op"] == "started":
+                    lane = self._lanes[name] = Lane(name, pipes, HeldProcess(report.descriptors[0]))
+                    return lane
+        except BaseException:
+            pipes.close()
+            raise
+        pipes.close()
+        # Init could not fork: the session's own processes have used up its allowance, or it is dead.
+        await self.end(Ending.KILLED)
+        raise Gone(await self.wait_ended())
+
+    async def _end_lane(self, lane: Lane) -> None:
+        """Kill the lane's processes and wait until its own is reaped; the box ends if that does not happen."""
+        self._lanes.pop(lane.name, None)
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
+            self._line.send({"op": "kill", "lane": lane.name})
+            if await self._line.wait_for(("ended",), lane.name) is not None:
+                return
+        await self.end(Ending.KILLED)
+
+    def _count_out_of_memory(self) -> bool:
+        """Whether the kernel, or init's watchdog, killed something for want of memory since the last look."""
+        if self._group is None:
+            return self._line.kept("out_of_memory", None) is not None
+        before, self._out_of_memory_seen = self._out_of_memory_seen, self._group.out_of_memory_kills()
+        return self._out_of_memory_seen > before
+
+    async def end(self, ending: Ending) -> None:
+        """Kill every process of the session and wait until they are reaped. The first ending given is the one that counts.
+
+        Shielded; waits at most `GONE_SECONDS`, after which the whole cage is given up.
+        """
+        if self._birth.dead.is_set():
+            ending = self._unasked_ending()
+        self._ending = self._ending or ending
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
+            self._init.kill()
+            if self._group is not None:
+                self._group.kill()
+            await self._birth.dead.wait()
+            return
+        self._cage.close()
+
+    def _unasked_ending(self) -> Ending:
+        if self._cage.lost.is_set():
+            return Ending.CAGE_LOST
+        return Ending.OUT_OF_MEMORY if self._count_out_of_memory() else Ending.KILLED
+
+    async def wait_ended(self) -> Ending:
+        """Wait until the sandbox has ended by whatever road, and return which."""
+        await self._birth.dead.wait()
+        if self._ending is None:
+            self._ending = self._unasked_ending()
+        return self._ending
+
+    async def finish(self, ending: Ending = Ending.FINISHED) -> FinalState:
+        """Kill, wait until everything is reaped, then capture what is left. Later calls return the same.
+
+        Args:
+            ending: the road to note, unless the sandbox has ended by another already.
+        """
+        if self._final is None:
+            with trio.CancelScope(shield=True):  # both waits are bounded: end() by its deadline, the capture by its caps
+                await self.end(ending)
+                usage = Usage(
+                    cpu_seconds=self._birth.death.cpu_seconds if self._birth.death else 0.0,
+                    peak_memory_bytes=self._group.peak_memory_bytes() if self._group else None,
+                )
+                files, rejected = await trio.to_thread.run_sync(capture_tree, self._tree, b"workspace", self.limits)
+            self._final = FinalState(
+                files=files,
+                rejected=rejected,
+                ended_by=await self.wait_ended(),
+                calls=tuple(self._calls),
+                usage=usage,
+            )
+        return self._final
+
+    async def aclose(self) -> None:
+        """End it if it lives, and let go of everything of it. Shielded, with deadlines."""
+        with trio.CancelScope(shield=True):
+            await self.end(Ending.CLOSED)
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes.clear()
+        self._line.close()
+        self._init.close()
+        os.close(self._tree)
+
+
+def _observe(lane: Lane, exchange: Exchange, *, is_reset: bool = False) -> Observation:
+    stdout, stderr = lane.collect_output()
+    reply = exchange.reply
+    return Observation(
+        outcome=exchange.outcome,
+        value=None if reply is None else reply.value,
+        error=exchange.error,
+        stdout=stdout.text(),
+        stderr=stderr.text(),
+        truncated=tuple(name for name, kept in (("stdout", stdout), ("stderr", stderr)) if kept.is_truncated),
+        interpreter_reset=is_reset,
+    )

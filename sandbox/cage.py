@@ -1,0 +1,196 @@
+"""One cage as the server sees it: its keeper, its zygote, and the sessions that were started in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+import sandbox
+from sandbox import packets
+from sandbox.errors import Exhausted, Unsupported, WouldNotStart
+from sandbox.line import Line
+from sandbox.pidfd import HeldProcess
+
+READY_SECONDS = 60.0
+"""Building a cage takes 30 ms; preloading a large library from a cold disk can take many seconds."""
+
+START_SECONDS = 10.0
+"""Starting a session takes 2 to 5 ms; a machine in trouble is given this long before the cage is given up."""
+
+GONE_SECONDS = 10.0
+"""How long a killed process tree may take to be reaped: exit tears down its memory and its mounts first."""
+
+_BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.inside.cage import main; main(*map(int, sys.argv[2:4]))"
+
+
+@attrs.frozen
+class Death:
+    """How a session's init ended: its exit status (negative: the signal) and the CPU time of all it reaped."""
+
+    status: int | None
+    cpu_seconds: float
+
+
+@attrs.define(eq=False)
+class Birth:
+    """A session that has been asked for, until its init has been reaped."""
+
+    started: trio.Event = attrs.field(factory=trio.Event)
+    dead: trio.Event = attrs.field(factory=trio.Event)
+    init: HeldProcess | None = None
+    error: str | None = None
+    death: Death | None = None
+
+
+@attrs.define(eq=False)
+class Cage:
+    """A running zygote. Made by `open_cage`.
+
+    Attributes:
+        facts: what the zygote said when it was ready: its Python's version, the Landlock ABI, preload times.
+        environment: the variables of a session's processes.
+        lost: set once the zygote is gone, and every session in the cage with it.
+    """
+
+    _line: Line
+    facts: dict[str, Any]
+    environment: dict[str, str]
+    lost: trio.Event = attrs.field(factory=trio.Event)
+    _births: dict[str, Birth] = attrs.field(factory=dict)
+    _next: int = 0
+
+    async def start_session(self, request: dict[str, Any], descriptors: list[int]) -> tuple[str, Birth]:
+        """Have the zygote fork a session; return its name and its record once its init runs.
+
+        Not to be cancelled half-way: call it shielded, with a deadline.
+
+        Raises:
+            WouldNotStart: the kernel refused, or the cage is lost.
+        """
+        if self.lost.is_set():
+            msg = "the cage is lost"
+            raise WouldNotStart(msg)
+        self._next += 1
+        name = str(self._next)
+        birth = self._births[name] = Birth()
+        try:
+            self._line.send({**request, "session": name}, descriptors)
+        except OSError as error:
+            del self._births[name]
+            msg = f"the zygote does not take requests: {error}"
+            raise Exhausted(msg) from None
+        await birth.started.wait()
+        if birth.init is None:
+            del self._births[name]
+            msg = f"the kernel would not fork a session: {birth.error}"
+            raise Exhausted(msg)
+        return name, birth
+
+    def forget(self, name: str) -> None:
+        """Drop the record of a session whose death has been seen."""
+        self._births.pop(name, None)
+
+    async def listen(self) -> None:
+        """Take the zygote's reports until it is gone; then every session of it is dead."""
+        try:
+            while (report := await self._line.receive()) is not None:
+                message = report.message
+                birth = self._births.get(message.get("session", ""))
+                if birth is None:
+                    report.discard()
+                elif message["op"] == "started":
+                    birth.init = HeldProcess(report.descriptors[0])
+                    birth.started.set()
+                elif message["op"] == "failed":
+                    birth.error = message["error"]
+                    birth.started.set()
+                elif message["op"] == "ended":
+                    birth.death = Death(message["status"], message["cpu_seconds"])
+                    birth.dead.set()
+        finally:
+            self.lost.set()
+            for birth in self._births.values():
+                birth.error = birth.error or "the cage was lost"
+                birth.started.set()
+                birth.dead.set()
+
+    def close(self) -> None:
+        """Hang up: the zygote exits, and its PID namespace with all sessions goes with it."""
+        self._line.close()
+
+
+def _write_plan(plan: dict[str, Any]) -> int:
+    descriptor = os.memfd_create("creche-plan", 0)
+    with open(descriptor, "w", encoding="utf-8", closefd=False) as file:
+        json.dump(plan, file)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+async def _spawn(plan: dict[str, Any]) -> tuple[trio.Process, socket.socket]:
+    ours, theirs = packets.pair()
+    spec = _write_plan(plan)
+    top = str(Path(sandbox.__file__).parent.parent)
+    try:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, top, str(spec), str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(spec, theirs.fileno()),
+            env={},
+            cwd="/",
+            start_new_session=True,  # a Ctrl-C at the terminal is for the server, which ends this in order
+        )
+    except OSError as error:
+        ours.close()
+        msg = f"the keeper could not be spawned: {error}"
+        raise Exhausted(msg) from None
+    finally:
+        os.close(spec)
+        theirs.close()
+    return process, ours
+
+
+async def _await_ready(line: Line) -> dict[str, Any]:
+    with trio.move_on_after(READY_SECONDS):
+        report = await line.receive()
+        if report is None:
+            msg = "the keeper or the zygote died while the cage was being built; its stderr says more"
+            raise WouldNotStart(msg)
+        if report.message["op"] == "failed":
+            msg = f"the cage could not be built, at {report.message['step']}: {report.message['error']}; `creche doctor` names the cause and the remedy"
+            raise Unsupported(msg)
+        return report.message
+    msg = f"the zygote was not ready within {READY_SECONDS:.0f} s"
+    raise WouldNotStart(msg)
+
+
+@asynccontextmanager
+async def open_cage(plan: dict[str, Any]) -> AsyncIterator[Cage]:
+    """Build a cage and start its zygote; on the way out end it, with every session in it.
+
+    The body must have `Cage.listen` running as a task. Closing hangs up, then waits until the keeper is reaped.
+
+    Raises:
+        WouldNotStart: it could not be built; the message says at which step. Nothing is left.
+    """
+    process, ours = await _spawn(plan)
+    line = Line(ours)
+    try:
+        yield Cage(line, await _await_ready(line), plan["environment"])
+    finally:
+        line.close()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
+            await process.wait()
+        if process.returncode is None:  # cannot happen short of a kernel bug; the keeper is ours and waits only
+            process.kill()

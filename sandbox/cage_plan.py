@@ -1,0 +1,257 @@
+"""From a `Profile` to the exact contents of a cage: what is mounted where, copied, linked, set.
+
+The plan is plain data, made by the server before any privilege is used, and carried out by `sandbox.inside.cage`. What a session can
+read is exactly what is listed here:
+
+==================================  =====================================================================
+/usr (and /bin, /lib… as they are)  the host's, read-only: shells, tools, shared libraries
+/opt/python                         the interpreter, where it does not live below /usr; its own
+                                    site-packages are masked, for they may hold anything
+/opt/site-packages                  what the profile lets in, one mount per package, or one folder
+/opt/creche                         copies of our far side, no more than it needs
+/etc                                a handful of files made here; nothing of the host's but the
+                                    dynamic linker's cache and the alternatives links
+/dev                                null, zero, full, random, urandom
+/proc                               the session's own, processes only
+==================================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+import sandbox
+from sandbox.errors import Unsupported
+from sandbox.profile import Profile
+from sandbox.syscall_policy import compile_policy
+
+LIBRARY = "/opt/creche"
+PYTHON = "/opt/python"
+SITE_PACKAGES = "/opt/site-packages"
+
+IDS = 65_536
+OUTSIDE_IDS = 0x70000000
+"""As root, cage ids 0 to 65,535 are these ids outside: above the ranges that distributions give to users and containers."""
+
+_PROBE_SECONDS = 10
+_PROBE = """
+import json, sys, sysconfig
+print(json.dumps({
+    "version": sys.version_info[:2], "prefix": sys.base_prefix,
+    "executable": getattr(sys, "_base_executable", sys.executable) or sys.executable,
+    "purelib": sysconfig.get_path("purelib", vars={"base": sys.base_prefix}),
+}))
+"""
+_FAR_SIDE = ("sandbox/__init__.py", "sandbox/frames.py", "sandbox/packets.py", "sandbox/inside", "sandbox/linux", "tools")
+_OLDEST = (3, 9)
+
+
+@attrs.frozen
+class Interpreter:
+    """A Python as it is outside: its prefix, its executable, and where it keeps third-party packages."""
+
+    prefix: str
+    executable: str
+    purelib: str
+
+
+@functools.cache
+def find_interpreter(path: str | None) -> Interpreter:
+    """Ask an interpreter where it lives.
+
+    Args:
+        path: the interpreter, or None for the base interpreter of the running one.
+
+    Raises:
+        Unsupported: it cannot be run, or is older than Python 3.9.
+    """
+    command = path or getattr(sys, "_base_executable", sys.executable)
+    try:
+        answer = subprocess.run(  # noqa: S603 - the operator's own choice of interpreter
+            [command, "-I", "-S", "-c", _PROBE],
+            capture_output=True, check=True, timeout=_PROBE_SECONDS, env={}, stdin=subprocess.DEVNULL,
+        ).stdout  # fmt: skip
+        told = json.loads(answer)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        msg = f"the profile's interpreter {command} does not run: {error}; set Profile.python to one that does"
+        raise Unsupported(msg) from None
+    if tuple(told["version"]) < _OLDEST:
+        msg = f"the profile's interpreter {command} is Python {told['version']}; it must be 3.9 or later"
+        raise Unsupported(msg)
+    return Interpreter(
+        prefix=os.path.realpath(told["prefix"]),
+        executable=os.path.realpath(told["executable"]),
+        purelib=os.path.realpath(told["purelib"]),
+    )
+
+
+def _top_levels(distribution: str, found: dict[str, Path]) -> None:
+    """Add what `distribution` and its requirements install at the top of site-packages: name to path."""
+    try:
+        installed = metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        msg = f"the profile lets in {distribution!r}, which is not installed beside the server; pip install it"
+        raise Unsupported(msg) from None
+    marker = f"\0{installed.name}"
+    if marker in found:
+        return
+    found[marker] = Path()
+    for file in installed.files or ():
+        top = file.parts[0]
+        if top not in ("..", "__pycache__") and not top.endswith(".pth"):
+            found[top] = Path(str(installed.locate_file(top)))
+    for requirement in installed.requires or ():
+        if "extra ==" not in requirement:
+            name = requirement.partition(";")[0]
+            for stop in " <>=!~[(":
+                name = name.partition(stop)[0]
+            try:
+                metadata.distribution(name)
+            except metadata.PackageNotFoundError:
+                continue  # a requirement for another platform or version
+            _top_levels(name, found)
+
+
+def _site_packages(profile: Profile) -> dict[str, str]:
+    """Return target → source of the profile's third-party packages."""
+    if profile.site_packages is not None:
+        if not Path(profile.site_packages).is_dir():
+            msg = f"the profile's site_packages {profile.site_packages} is no directory"
+            raise Unsupported(msg)
+        return {SITE_PACKAGES: os.path.realpath(profile.site_packages)}
+    found: dict[str, Path] = {}
+    for distribution in profile.packages:
+        _top_levels(distribution, found)
+    return {
+        f"{SITE_PACKAGES}/{name}": str(path)
+        for name, path in sorted(found.items())
+        if not name.startswith("\0") and path.exists()
+    }
+
+
+def _far_side() -> dict[str, str]:
+    """Return target → source of the modules that run inside."""
+    top = Path(sandbox.__file__).parent.parent
+    copies: dict[str, str] = {}
+    for entry in _FAR_SIDE:
+        path = top / entry
+        files = sorted(path.glob("*.py")) if path.is_dir() else [path]
+        for file in files:
+            copies[f"{LIBRARY}/{file.relative_to(top)}"] = str(file)
+    return copies
+
+
+def _etc() -> dict[str, str]:
+    return {
+        "/etc/passwd": "root:x:0:0::/nonexistent:/usr/sbin/nologin\ncreche:x:1000:1000::/workspace:/bin/bash\n",
+        "/etc/group": "root:x:0:\ncreche:x:1000:\n",
+        "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+        "/etc/hostname": "creche\n",
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    }
+
+
+def environment(profile: Profile, interpreter_bin: str, library_path: str | None) -> dict[str, str]:
+    """Return the whole environment of a session: nothing of the server's is in it."""
+    variables = {
+        "PATH": ":".join(dict.fromkeys([interpreter_bin, "/usr/local/bin", "/usr/bin", "/bin"])),
+        "HOME": "/workspace",
+        "USER": "creche",
+        "LOGNAME": "creche",
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        "TMPDIR": "/tmp",  # noqa: S108 - the session's own
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",  # the same actions give the same bytes, the order of a set included
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
+    }
+    # One thread each: sessions share the cores, and a thread in the zygote would make its forks unsafe.
+    for name in ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "VECLIB_MAXIMUM"):
+        variables[f"{name}_NUM_THREADS"] = "1"
+    if profile.packages or profile.site_packages:
+        variables["PYTHONPATH"] = SITE_PACKAGES
+    if library_path is not None:
+        variables["LD_LIBRARY_PATH"] = library_path
+    return variables
+
+
+def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlock: int) -> dict[str, Any]:
+    """Return the specification that the keeper and the zygote carry out (JSON).
+
+    Args:
+        profile: what sessions start from.
+        privileged: the server has the capabilities to build the root before it makes a user namespace.
+        memory_cgroup: a control group counts each session's memory.
+        landlock: the highest Landlock ABI to use, 0 for none.
+
+    Raises:
+        Unsupported: the profile names something that is not here.
+    """
+    interpreter = find_interpreter(profile.python)
+    trees = [{"source": "/usr", "target": "/usr"}]
+    links = {}
+    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
+        if os.path.islink(name):
+            links[name] = os.readlink(name)
+        elif os.path.isdir(name):
+            trees.append({"source": name, "target": name})
+    prefix = interpreter.prefix
+    if not prefix.startswith("/usr/") and prefix != "/usr":
+        trees.append({"source": prefix, "target": PYTHON})
+        prefix = PYTHON
+    executable = prefix + interpreter.executable.removeprefix(interpreter.prefix)
+    purelib = prefix + interpreter.purelib.removeprefix(interpreter.prefix)
+    masks = [purelib] if _holds_packages(interpreter.purelib) else []
+    for target, source in _site_packages(profile).items():
+        trees.append({"source": source, "target": target})
+    shared_library = any(Path(interpreter.prefix, "lib").glob("libpython3*.so*")) and prefix == PYTHON
+    variables = environment(profile, os.path.dirname(executable), f"{PYTHON}/lib" if shared_library else None)
+    copies = _far_side()
+    if os.path.exists("/etc/ld.so.cache"):
+        copies["/etc/ld.so.cache"] = "/etc/ld.so.cache"
+    if os.path.isdir("/etc/alternatives"):
+        links |= {f"/etc/alternatives/{name}": os.readlink(f"/etc/alternatives/{name}")
+                  for name in os.listdir("/etc/alternatives") if os.path.islink(f"/etc/alternatives/{name}")}  # fmt: skip
+    return {
+        "privileged": privileged,
+        "outside_ids": OUTSIDE_IDS,
+        "ids": IDS,
+        "trees": trees,
+        "masks": masks,
+        "links": links,
+        "files": _etc(),
+        "copies": copies,
+        "directories": sorted(
+            {"/dev/shm", "/proc", "/workspace", "/tmp", "/etc", "/opt", "/var", "/run", SITE_PACKAGES}  # noqa: S108
+            | {os.path.dirname(path) for path in copies}
+        ),
+        "python": executable,
+        "library": LIBRARY,
+        "import_path": [LIBRARY, *([SITE_PACKAGES] if profile.packages or profile.site_packages else [])],
+        "environment": variables,
+        "preload": list(profile.preload),
+        "handlers": [attrs.asdict(handler) for handler in profile.handlers],
+        "landlock": landlock,
+        "seccomp": base64.b64encode(
+            compile_policy(loopback=profile.network == "loopback", memory_cgroup=memory_cgroup)
+        ).decode(),
+    }
+
+
+def _holds_packages(folder: str) -> bool:
+    try:
+        return bool(os.listdir(folder))
+    except OSError:
+        return False

@@ -1,0 +1,242 @@
+"""Control groups: where a session's memory and processes are counted and bounded.
+
+Version 2 where a delegated subtree is writable, the version 1 controllers where that is what there is, nothing otherwise (then
+rlimits and the watchdog do the bounding, and the posture says so). A session's groups are made ahead of time, joined by its init as its
+first act, and removed once it is reaped.
+
+Groups are named ``creche-<pid>-<start time>/<number>`` after the server that owns them, so that the next start can tell what a killed
+server left from what a living one uses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from sandbox.limits import Limits
+
+_OWN_NAME = re.compile(r"creche-(\d+)-(\d+)$")
+_V1_CONTROLLERS = ("memory", "pids")
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot: with its pid, a name no other process has."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    return int(stat.rpartition(b")")[2].split()[19])
+
+
+@attrs.define(eq=False)
+class Group:
+    """The control groups of one session.
+
+    Attributes:
+        join: descriptors of their ``cgroup.procs``, for the session's init to write "0" to.
+    """
+
+    _folders: dict[str, Path]
+    _version: int
+    join: list[int]
+
+    def limit(self, limits: Limits) -> None:
+        """Set the bounds. Called before anything joins."""
+        memory, pids = self._folders["memory"], self._folders["pids"]
+        if self._version == 1:
+            _write(memory / "memory.limit_in_bytes", limits.memory_bytes)
+            if (memory / "memory.memsw.limit_in_bytes").exists():
+                _write(memory / "memory.memsw.limit_in_bytes", limits.memory_bytes)
+        else:
+            _write(memory / "memory.max", limits.memory_bytes)
+            if (memory / "memory.swap.max").exists():
+                _write(memory / "memory.swap.max", 0)
+            _write(memory / "memory.oom.group", 0)
+        _write(pids / "pids.max", limits.processes)
+
+    def out_of_memory_kills(self) -> int:
+        """Return how many of its processes the kernel has killed for want of memory."""
+        name = "memory.oom_control" if self._version == 1 else "memory.events"
+        for row in (self._folders["memory"] / name).read_text().splitlines():
+            key, _, value = row.partition(" ")
+            if key == "oom_kill":
+                return int(value)
+        return 0
+
+    def peak_memory_bytes(self) -> int | None:
+        """Return the high-water mark of its memory; None where the kernel keeps none."""
+        name = "memory.max_usage_in_bytes" if self._version == 1 else "memory.peak"
+        try:
+            return int((self._folders["memory"] / name).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def pids(self) -> int:
+        """Return how many processes and threads it holds now."""
+        return int((self._folders["pids"] / "pids.current").read_text())
+
+    def kill(self) -> None:
+        """Kill whatever is in it at once, where the kernel can (version 2); harmless when empty."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._version != 1:
+                _write(self._folders["memory"] / "cgroup.kill", 1)
+
+    def close(self) -> None:
+        """Remove it. It must be empty: its session has been reaped.
+
+        Raises:
+            OSError: EBUSY when something is still inside, which is a bug.
+        """
+        for descriptor in self.join:
+            os.close(descriptor)
+        self.join.clear()
+        for folder in dict.fromkeys(self._folders.values()):
+            with contextlib.suppress(FileNotFoundError):
+                folder.rmdir()
+
+
+@attrs.define(eq=False)
+class ControlGroups:
+    """The subtree in which this server makes its sessions' groups.
+
+    Attributes:
+        version: 1, 2, or 0 where there is none.
+        why_not: for 0, what is missing, in one clause.
+    """
+
+    version: int
+    why_not: str = ""
+    _parents: dict[str, Path] = attrs.field(factory=dict)
+    _number: Iterator[int] = attrs.field(factory=itertools.count)
+
+    def make(self) -> Group | None:
+        """Make the groups of one session, without bounds yet; None where there are no control groups."""
+        if not self.version:
+            return None
+        name = str(next(self._number))
+        folders = {controller: parent / name for controller, parent in self._parents.items()}
+        made: list[Path] = []
+        join: list[int] = []
+        try:
+            for folder in dict.fromkeys(folders.values()):
+                folder.mkdir()
+                made.append(folder)
+                join.append(os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+        except OSError:
+            for descriptor in join:
+                os.close(descriptor)
+            for folder in made:
+                folder.rmdir()
+            raise
+        return Group(folders, self.version, join)
+
+    def close(self) -> None:
+        """Remove the subtree; every group in it has been closed."""
+        for parent in dict.fromkeys(self._parents.values()):
+            with contextlib.suppress(FileNotFoundError):
+                parent.rmdir()
+
+
+def _write(path: Path, value: int) -> None:
+    path.write_text(str(value))
+
+
+def _own_paths() -> dict[str, str]:
+    """Return controller → this process's path in its hierarchy; the version 2 hierarchy has the name ''."""
+    paths = {}
+    for row in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = row.split(":", 2)
+        for controller in controllers.split(","):
+            paths[controller] = path
+    return paths
+
+
+def _mounts() -> dict[str, Path]:
+    """Return controller → where its hierarchy is mounted; version 2 has the name ''."""
+    found: dict[str, Path] = {}
+    for row in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = row.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        point = Path(left.split()[4])
+        if kind == "cgroup2":
+            found[""] = point
+        elif kind == "cgroup":
+            for controller in options.split()[-1].split(","):
+                found.setdefault(controller, point)
+    return found
+
+
+def open_control_groups() -> ControlGroups:
+    """Find and prepare the subtree for this server, and sweep what killed servers left in it.
+
+    Returns:
+        The subtree; `version` 0 with the reason when there is none that can be used.
+    """
+    paths, mounts = _own_paths(), _mounts()
+    own = f"creche-{os.getpid()}-{start_time(os.getpid())}"
+    try:
+        if all(name in mounts and name in paths for name in _V1_CONTROLLERS):
+            parents = {name: _below(mounts[name], paths[name]) for name in _V1_CONTROLLERS}
+            version = 1
+        elif "" in mounts:
+            delegated = _delegate(_below(mounts[""], paths.get("", "/")))
+            parents = dict.fromkeys(_V1_CONTROLLERS, delegated)
+            version = 2
+        else:
+            return ControlGroups(0, "no control group file system is mounted")
+        for parent in dict.fromkeys(parents.values()):
+            sweep(parent)
+            (parent / own).mkdir(exist_ok=True)
+            if version != 1:
+                (parent / own / "cgroup.subtree_control").write_text("+memory +pids")
+    except OSError as error:
+        reason = os.strerror(error.errno or errno.EIO)
+        return ControlGroups(0, f"{error.filename} cannot be written ({reason})")
+    return ControlGroups(version, "", {name: parent / own for name, parent in parents.items()})
+
+
+def _below(mount: Path, path: str) -> Path:
+    # In a container the path may be that of the host, which is not visible: the mount is then our own root.
+    candidate = mount / path.lstrip("/")
+    return candidate if candidate.is_dir() else mount
+
+
+def _delegate(group: Path) -> Path:
+    """Make `group`'s memory and pids controllers usable below it; return it.
+
+    Version 2 lets a group have either processes or controlled children, so the server moves itself to a leaf.
+    """
+    available = (group / "cgroup.controllers").read_text().split()
+    for controller in _V1_CONTROLLERS:
+        if controller not in available:
+            raise OSError(errno.ENOENT, "missing", str(group / f"cgroup.controllers: {controller}"))
+    leaf = group / "creche-server"
+    leaf.mkdir(exist_ok=True)
+    for pid in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            (leaf / "cgroup.procs").write_text(pid)
+    (group / "cgroup.subtree_control").write_text("+memory +pids")
+    return group
+
+
+def sweep(parent: Path) -> int:
+    """Remove the groups below `parent` of servers that no longer live; return how many sessions' there were."""
+    swept = 0
+    for entry in parent.iterdir():
+        match = _OWN_NAME.match(entry.name)
+        if not match or start_time(int(match[1])) == int(match[2]):
+            continue
+        for folder in [path for path in entry.iterdir() if path.is_dir()]:
+            with contextlib.suppress(OSError):  # busy: its processes are still dying; the next start gets it
+                folder.rmdir()
+                swept += 1
+        with contextlib.suppress(OSError):
+            entry.rmdir()
+    return swept

@@ -1,0 +1,79 @@
+"""What is left of a session once it is dead: plain data that no process can change any more."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import attrs
+
+from sandbox.observation import CallRecord, Ending
+
+
+@attrs.frozen
+class CapturedFile:
+    """A regular file's content and its SHA-256 in hexadecimal."""
+
+    data: bytes = attrs.field(repr=False)
+    sha256: str
+
+
+@attrs.frozen
+class Rejected:
+    """Something in the tree that was not captured: its path (escaped to UTF-8) and the reason."""
+
+    path: str
+    reason: str
+
+
+@attrs.frozen
+class Usage:
+    """What the session used.
+
+    Attributes:
+        cpu_seconds: user and system time of every process of it that was reaped.
+        peak_memory_bytes: the high-water mark of the session's memory; None where nothing measured it.
+    """
+
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class FinalState:
+    """A dead session, as seen from outside. Only `Box.finish` makes one of a real session.
+
+    Attributes:
+        files: path relative to /workspace (``/`` between its parts) to content, sorted by path.
+        rejected: what was not captured, and why, sorted by path.
+        ended_by: the road by which the session ended.
+        calls: the log of calls, in order, as the server saw them.
+        usage: what it used.
+    """
+
+    files: Mapping[str, CapturedFile] = attrs.field(factory=dict)
+    rejected: tuple[Rejected, ...] = ()
+    ended_by: Ending = Ending.FINISHED
+    calls: tuple[CallRecord, ...] = ()
+    usage: Usage = attrs.field(factory=Usage)
+
+    def text(self, path: str, default: str | None = None) -> str:
+        """Return a captured file as text, undecodable bytes replaced.
+
+        Raises:
+            KeyError: there is no such file and no `default` was given.
+        """
+        captured = self.files.get(path)
+        if captured is not None:
+            return captured.data.decode("utf-8", errors="replace")
+        if default is None:
+            raise KeyError(path)
+        return default
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the manifest: for each file its path, NUL, its digest, newline, in order of path."""
+        manifest = hashlib.sha256()
+        for path, captured in sorted(self.files.items()):
+            manifest.update(path.encode("utf-8", "surrogatepass") + b"\0" + captured.sha256.encode() + b"\n")
+        return manifest.hexdigest()

@@ -1,0 +1,105 @@
+"""Length-prefixed frames, without I/O: bytes in, whole messages out.
+
+A frame is four bytes, the big-endian length of what follows, and then that many bytes of UTF-8 JSON which
+must be one object. Both ends bound the length before they buffer anything, so a hostile
+header costs its reader nothing. There is no way to find the next frame after a bad one, on
+purpose: whoever sees `FrameError` must end the conversation.
+
+Runs on both sides of the cage, so it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+HEADER = struct.Struct(">I")
+
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+"""From the server inwards: a file to write may be as large as a session's disk allows."""
+
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+"""From the far side outwards: enough for a few figures in base64; the output streams travel apart."""
+
+_MAX_DEPTH_ERRORS = (RecursionError, ValueError)
+
+
+class FrameError(Exception):
+    """The bytes are no frame of ours. What was fed is lost; the reader must not be used any more."""
+
+
+def encode(message: dict[str, Any], max_bytes: int) -> bytes:
+    """Return `message` as one frame.
+
+    Raises:
+        FrameError: the encoded message is longer than `max_bytes`.
+        TypeError, ValueError: the message is not JSON.
+    """
+    body = json.dumps(message, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    if len(body) > max_bytes:
+        msg = f"a message of {len(body)} bytes is over the bound of {max_bytes}"
+        raise FrameError(msg)
+    return HEADER.pack(len(body)) + body
+
+
+def _no_constant(name: str) -> None:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the object that a frame's body holds.
+
+    Raises:
+        FrameError: it is not UTF-8, not JSON (NaN and infinities are not), too deep, or not an object.
+    """
+    try:
+        message = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except _MAX_DEPTH_ERRORS as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        msg = f"a frame's body is not JSON: {type(error).__name__}"
+        raise FrameError(msg) from None
+    if not isinstance(message, dict):
+        msg = "a frame's body is not an object"
+        raise FrameError(msg)
+    return message
+
+
+class FrameReader:
+    """Collects bytes and gives out messages.
+
+    `feed` bytes as they come, then call `next_message` until it returns None.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        """Refuse frames whose body is longer than `max_bytes`."""
+        self._max_bytes = max_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add `data`, of any length, also none."""
+        self._buffer += data
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the bytes so far end at a frame's end, so that an end of file here is no torn frame."""
+        return not self._buffer
+
+    def next_message(self) -> dict[str, Any] | None:
+        """Return the next whole message, or None until more bytes are fed.
+
+        Raises:
+            FrameError: the header or the body breaks the rules above.
+        """
+        if len(self._buffer) < HEADER.size:
+            return None
+        (length,) = HEADER.unpack_from(self._buffer)
+        if length > self._max_bytes:
+            msg = f"a frame announces {length} bytes, over the bound of {self._max_bytes}"
+            raise FrameError(msg)
+        end = HEADER.size + length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(self._buffer[HEADER.size : end])
+        del self._buffer[:end]
+        return decode(body)

@@ -1,0 +1,172 @@
+"""The keeper: builds a cage, starts the zygote in it, and waits.
+
+Run by the server's own interpreter, as ``python -I -S -B -c "..."``, in a fresh single-threaded process. What it does, in order, and why
+in that order:
+
+1. As root it unshares the mount namespace; as an ordinary user the user namespace first, which is what gives it the right.
+2. It takes every tree it will show by descriptor, before anything is mounted over the paths that lead there.
+3. It builds the root: one tmpfs with a few directories, links, device nodes, copied files and the trees, all read-only.
+4. It forks into a new PID namespace. The child mounts that namespace's /proc, pivots into the root and drops the old one.
+5. As root, only now the child unshares a user namespace: pivoting needs mounts that are not locked by a user namespace above. The keeper,
+   still outside, maps ids that belong to nobody on this host.
+6. The child executes the profile's interpreter inside the cage as the zygote. Nothing of the build remains in its memory.
+
+The specification comes as JSON in a descriptor (see `sandbox.cage_plan`). A failure is reported over the steering socket in one
+sentence that names the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import sys
+from typing import Any
+
+from sandbox import packets
+from sandbox.linux import mounts, namespaces, privileges
+
+ROOT = "/tmp"  # noqa: S108 - where the new root is put together, in a mount namespace of our own
+
+_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
+_DEVICE_MODE = 0o666
+
+
+def main(spec_descriptor: int, steering_descriptor: int) -> None:
+    """Build the cage, start the zygote, exit with its status once it has ended."""
+    steering = socket.socket(fileno=steering_descriptor)
+    step = ["reading the specification"]
+    try:
+        with open(spec_descriptor, closefd=False, encoding="utf-8") as file:
+            spec = json.load(file)
+        zygote = _start(spec, spec_descriptor, steering_descriptor, step)
+    except BaseException as error:  # noqa: BLE001 - reported, then this process ends
+        packets.send(steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    steering.close()
+    _, status = os.waitpid(zygote, 0)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int, step: list[str]) -> int:
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    user, group = os.geteuid(), os.getegid()
+    step[0] = "making a mount namespace"
+    if spec["privileged"]:
+        namespaces.unshare(namespaces.NEWNS)
+    else:
+        step[0] = "making a user namespace without being root"
+        namespaces.unshare(namespaces.NEWUSER | namespaces.NEWNS)
+        privileges.set_dumpable(True)
+        _write_own_maps(proc, user, group)
+    mounts.make_private()
+    step[0] = "taking the trees to show"
+    trees = [(mounts.clone_tree(tree["source"]), tree["target"]) for tree in spec["trees"]]
+    step[0] = "building the root"
+    _build_root(spec, trees)
+    step[0] = "making a PID namespace"
+    namespaces.unshare(namespaces.NEWPID)
+    unshared_read, unshared_write = os.pipe()
+    mapped_read, mapped_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        _become_zygote(spec, spec_descriptor, steering_descriptor, step, unshared_write, mapped_read)
+    os.close(unshared_write)
+    os.close(mapped_read)
+    if os.read(unshared_read, 1) and spec["privileged"]:
+        step[0] = "mapping ids into the cage"
+        namespaces.write_maps(proc, str(child), 0, spec["outside_ids"], spec["ids"])
+    os.write(mapped_write, b"m")
+    for descriptor in (unshared_read, mapped_write, proc, spec_descriptor):
+        os.close(descriptor)
+    return child
+
+
+def _write_own_maps(proc: int, user: int, group: int) -> None:
+    for name, content in (("setgroups", "deny"), ("gid_map", f"0 {group} 1"), ("uid_map", f"0 {user} 1")):
+        file = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        os.write(file, content.encode())
+        os.close(file)
+
+
+def _build_root(spec: dict[str, Any], trees: list[tuple[int, str]]) -> None:
+    os.umask(0o022)
+    devices = [] if spec["privileged"] else [(mounts.clone_tree(f"/dev/{name}"), name) for name in _DEVICES]
+    mounts.mount("creche-root", ROOT, "tmpfs", mounts.NOSUID, "mode=755,size=16m,nr_inodes=4096")
+    for directory in spec["directories"]:
+        os.makedirs(ROOT + directory, exist_ok=True)
+    for path, target in spec["links"].items():
+        os.makedirs(os.path.dirname(ROOT + path), exist_ok=True)
+        os.symlink(target, ROOT + path)
+    for path, content in spec["files"].items():
+        os.makedirs(os.path.dirname(ROOT + path), exist_ok=True)
+        with open(ROOT + path, "w", encoding="utf-8") as file:
+            file.write(content)
+    for path, source in spec["copies"].items():
+        with open(source, "rb") as original, open(ROOT + path, "wb") as copy:
+            copy.write(original.read())
+    for name, (major, minor) in _DEVICES.items():
+        if spec["privileged"]:
+            os.mknod(f"{ROOT}/dev/{name}", stat.S_IFCHR | _DEVICE_MODE, os.makedev(major, minor))
+            os.chmod(f"{ROOT}/dev/{name}", _DEVICE_MODE)
+        else:
+            _touch(f"{ROOT}/dev/{name}")
+    for tree, name in devices:
+        mounts.restrict_tree(tree, mounts.ATTR_RDONLY | mounts.ATTR_NOSUID)  # a device can be written to all the same
+        mounts.attach_tree(tree, f"{ROOT}/dev/{name}")
+        os.close(tree)
+    for tree, target in trees:
+        if stat.S_ISDIR(os.fstat(tree).st_mode):
+            os.makedirs(ROOT + target, exist_ok=True)
+        elif not os.path.exists(ROOT + target):
+            _touch(ROOT + target)
+        mounts.restrict_tree(tree, mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NODEV)
+        mounts.attach_tree(tree, ROOT + target)
+        os.close(tree)
+    for target in spec["masks"]:
+        mounts.mount("creche-empty", ROOT + target, "tmpfs", mounts.RDONLY | mounts.NOSUID, "size=4k,nr_inodes=2,mode=755")
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+
+
+def _become_zygote(
+    spec: dict[str, Any],
+    spec_descriptor: int,
+    steering_descriptor: int,
+    step: list[str],
+    unshared: int,
+    mapped: int,
+) -> None:
+    steering = socket.socket(fileno=steering_descriptor)
+    try:
+        step[0] = "mounting /proc"
+        mounts.mount("proc", ROOT + "/proc", "proc", mounts.NOSUID | mounts.NODEV | mounts.NOEXEC)
+        step[0] = "pivoting into the root"
+        os.chdir(ROOT)
+        mounts.pivot_root(".", ".")
+        mounts.unmount(".")
+        os.chdir("/")
+        mounts.mount("none", "/", flags=mounts.REMOUNT | mounts.BIND | mounts.RDONLY | mounts.NOSUID)
+        step[0] = "making the cage's namespaces"
+        others = namespaces.NEWNET | namespaces.NEWIPC | namespaces.NEWUTS | namespaces.NEWCGROUP
+        if spec["privileged"]:
+            others |= namespaces.NEWUSER | namespaces.NEWNS
+        namespaces.unshare(others)
+        os.write(unshared, b"u")
+        os.read(mapped, 1)
+        privileges.become(0, 0)
+        socket.sethostname("creche")
+        step[0] = "executing the interpreter in the cage"
+        privileges.close_all_but((0, 1, 2, spec_descriptor, steering_descriptor))
+        os.set_inheritable(spec_descriptor, True)
+        os.set_inheritable(steering_descriptor, True)
+        start = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.inside.zygote import main; main()"
+        arguments = [spec["python"], "-s", "-B", "-c", start, spec["library"], str(spec_descriptor), str(steering_descriptor)]
+        os.execve(spec["python"], arguments, spec["environment"])
+    except BaseException as error:  # noqa: BLE001 - reported, then this process ends
+        packets.send(steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"})
+        sys.stderr.flush()
+        os._exit(1)

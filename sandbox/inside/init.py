@@ -1,0 +1,241 @@
+"""Init: PID 1 of a session. Sets the session up, gives up every privilege, then starts lanes and reaps.
+
+It is our code and runs none of the model's. It is not dumpable, so nothing in the session may look into it or at its
+descriptors; as PID 1 it is immune to signals from inside its namespace; and it holds the line to the server: when that
+line ends, it exits, and the kernel kills whatever else is in the namespace.
+
+The order of the set-up matters. Control groups come first, so that all memory is charged to the session. Mounts need the
+capabilities of the new user namespace, so they come before those are dropped; Landlock and seccomp need no_new_privs and come last, because
+they would forbid the rest. Everything set here is inherited by the lanes: there is one policy per session, not one per process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+from typing import Any
+
+from sandbox import packets
+from sandbox.inside import lane
+from sandbox.inside.processes import kill_family
+from sandbox.inside.watchdog import Watchdog
+from sandbox.linux import landlock, mounts, namespaces, privileges, seccomp
+
+USER = 1000
+"""The session's user and group id, as seen inside."""
+
+WORKSPACE = "/workspace"
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
+
+
+def run(
+    request: dict[str, Any],
+    descriptors: list[int],
+    mapped: int,
+    *,
+    toolbox: lane.Toolbox,
+    policy: bytes,
+    landlock_abi: int,
+) -> None:
+    """Be the session's PID 1 from the fork on; does not return.
+
+    Args:
+        request: what the server asked the zygote for.
+        descriptors: the line, the first lane's four pipes, then the control groups' ``cgroup.procs``.
+        mapped: a pipe from which one byte comes when this namespace's ids have been mapped.
+        toolbox: what lanes can run.
+        policy: the seccomp program.
+        landlock_abi: the Landlock ABI to use, 0 for none.
+    """
+    line = socket.socket(fileno=descriptors[0])
+    try:
+        pipes, groups = descriptors[1:5], descriptors[5:]
+        os.dup2(1, 2)  # the zygote's stderr is the server's; from here on there is only /dev/null
+        privileges.close_all_but([0, 1, 2, mapped, *descriptors])
+        tree = _set_up(request, groups, mapped, policy, landlock_abi)
+        os.close(mapped)
+        guard = Watchdog(request["memory_bytes"]) if request["watch_memory"] else None
+        supervisor = Init(line, request, toolbox, guard)
+        lane_pidfd = supervisor.start_lane(request["lane"], pipes)
+        packets.send(line, {"op": "ready", "lane": request["lane"]}, [tree, lane_pidfd])
+        os.close(tree)
+        os.close(lane_pidfd)
+        supervisor.serve()
+    except BaseException as error:  # noqa: BLE001 - reported, then the session ends
+        _report(line, request["lane"], f"{type(error).__name__}: {error}")
+    os._exit(1)
+
+
+def _report(line: socket.socket, lane_name: str, error: str) -> None:
+    try:
+        packets.send(line, {"op": "failed", "lane": lane_name, "error": error})
+    except OSError:
+        pass  # the server is gone, and so shall we be
+
+
+def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: bytes, landlock_abi: int) -> int:
+    """Confine this process for good; return a descriptor of the session's writable tree."""
+    for group in groups:
+        os.write(group, b"0")  # "the writer": our number outside is neither known nor needed
+        os.close(group)
+    namespaces.unshare(namespaces.NEWCGROUP)  # after joining, so that its root is the session's own group
+    for number in range(1, signal.NSIG):
+        if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+    if not os.read(mapped, 1):
+        msg = "the zygote did not map this session's ids"
+        raise OSError(msg)
+    privileges.become(USER, USER)
+    _forbid_namespaces()
+    tree = _mount_writable(request["disk_bytes"], request["disk_inodes"])
+    mounts.mount("proc", "/proc", "proc", mounts.NOSUID | mounts.NODEV | mounts.NOEXEC, "subset=pid")
+    if request["loopback"]:
+        _raise_loopback()
+    os.chdir(WORKSPACE)
+    os.umask(0o022)
+    _set_rlimits(request)
+    privileges.set_dumpable(False)
+    privileges.drop_capabilities()
+    privileges.forbid_new_privileges()
+    if landlock_abi:
+        landlock.restrict(
+            landlock_abi,
+            (
+                ("/", landlock.READ),
+                ("/dev", landlock.READ_WRITE_FILES),
+                ("/proc", landlock.READ_WRITE_FILES),
+                (WORKSPACE, ~0),
+                ("/tmp", ~0),  # noqa: S108 - the session's own
+                ("/dev/shm", ~0),  # noqa: S108
+            ),
+            tcp=request["loopback"],
+        )
+    seccomp.load(policy)
+    return tree
+
+
+def _forbid_namespaces() -> None:
+    # seccomp forbids them too; this holds even if a way around it were found.
+    with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as file:
+        file.write("0")
+
+
+def _mount_writable(size: int, inodes: int) -> int:
+    """Mount one tmpfs and show it as /workspace, /tmp and /dev/shm, so that they share one budget."""
+    options = f"size={size},nr_inodes={inodes},mode=755,uid={USER},gid={USER}"
+    mounts.mount("creche", "/tmp", "tmpfs", mounts.NOSUID | mounts.NODEV, options)  # noqa: S108
+    for name, target in (("workspace", WORKSPACE), ("shm", "/dev/shm"), ("tmp", "/tmp")):  # noqa: S108
+        os.mkdir(f"/tmp/{name}", 0o755)  # noqa: S108
+        os.chown(f"/tmp/{name}", USER, USER)  # noqa: S108
+        if name != "tmp":
+            mounts.bind(f"/tmp/{name}", target)  # noqa: S108
+    tree = os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: S108
+    mounts.bind("/tmp/tmp", "/tmp")  # noqa: S108
+    return tree
+
+
+def _raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        blank = struct.pack("16sH14x", b"lo", 0)
+        _, flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, blank))
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+
+
+def _set_rlimits(request: dict[str, Any]) -> None:
+    for kind, soft, hard in (
+        (resource.RLIMIT_NPROC, request["processes"], request["processes"]),
+        (resource.RLIMIT_NOFILE, 1024, 1024),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_MEMLOCK, 0, 0),
+        (resource.RLIMIT_MSGQUEUE, 0, 0),
+        (resource.RLIMIT_SIGPENDING, 1024, 1024),
+        (resource.RLIMIT_RTPRIO, 0, 0),
+        (resource.RLIMIT_NICE, 0, 0),
+        (resource.RLIMIT_STACK, 8 << 20, 64 << 20),
+    ):
+        hardest = resource.getrlimit(kind)[1]
+        if hardest != resource.RLIM_INFINITY:
+            soft, hard = min(soft, hardest), min(hard, hardest)  # noqa: PLW2901 - never above what we have
+        resource.setrlimit(kind, (soft, hard))
+
+
+class Init:
+    """Starts lanes when the server asks, tells it when they end, reaps everything else."""
+
+    def __init__(
+        self, line: socket.socket, request: dict[str, Any], toolbox: lane.Toolbox, guard: Watchdog | None
+    ) -> None:
+        """Serve the server at the other end of `line`."""
+        self._line = line
+        self._request = request
+        self._toolbox = toolbox
+        self._guard = guard
+        self._lanes: dict[int, str] = {}
+
+    def start_lane(self, name: str, pipes: list[int]) -> int:
+        """Fork the lane's process; return a pidfd of it, the caller's to close. The pipes are closed on this side."""
+        pid = os.fork()
+        if pid == 0:
+            lane.run(name, pipes, self._toolbox, environment=self._request["environment"])
+        self._lanes[pid] = name
+        for pipe in pipes:
+            os.close(pipe)
+        return os.pidfd_open(pid)
+
+    def serve(self) -> None:
+        """Answer the server until it hangs up; does not return."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        poller = select.poll()
+        poller.register(self._line, select.POLLIN)
+        poller.register(wake_read, select.POLLIN)
+        self._reap()  # a lane may have died before there was a handler
+        while True:
+            for descriptor, _ in poller.poll(None if self._guard is None else self._guard.interval_ms):
+                if descriptor == wake_read:
+                    os.read(wake_read, 4096)
+                    self._reap()
+                else:
+                    packet = packets.receive(self._line)
+                    if packet is None:
+                        os._exit(0)
+                    self._obey(*packet)
+            if self._guard is not None and self._guard.is_exceeded():
+                packets.send(self._line, {"op": "out_of_memory"})
+                self._guard.kill_largest(spare=os.getpid())
+
+    def _obey(self, order: dict[str, Any], descriptors: list[int]) -> None:
+        name = order["lane"]
+        if order["op"] == "start":
+            try:
+                pidfd = self.start_lane(name, descriptors)
+            except OSError as error:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                packets.send(self._line, {"op": "refused", "lane": name, "error": str(error)})
+                return
+            packets.send(self._line, {"op": "started", "lane": name}, [pidfd])
+            os.close(pidfd)
+        elif order["op"] == "kill":
+            for pid, running in self._lanes.items():
+                if running == name:
+                    kill_family(pid)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            name = self._lanes.pop(pid, None)
+            if name is not None:
+                code = os.waitstatus_to_exitcode(status)
+                packets.send(self._line, {"op": "ended", "lane": name, "status": code})

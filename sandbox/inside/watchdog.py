@@ -1,0 +1,76 @@
+"""Bounding a session's memory where no control group does: init looks at it, a few times a second.
+
+What is summed is each process's proportional set size, which counts a page shared by n processes as an n-th, so that the
+zygote's preloaded libraries are not charged to every session; and the pages of the session's tmpfs. A process may hide its
+proportional size (by not being dumpable); then its anonymous and shared memory count in full, which is never less.
+
+Weaker than a control group: memory can grow between two looks. The posture says which of the two is in force.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Dict
+
+from sandbox.inside.processes import snapshot
+
+_KIB = 1024
+
+
+class Watchdog:
+    """Says whether the session uses more memory than it may, and ends its largest process."""
+
+    interval_ms = 100
+
+    def __init__(self, memory_bytes: int) -> None:
+        """Allow `memory_bytes` to all processes and writable files together."""
+        self._allowed = memory_bytes
+
+    def is_exceeded(self) -> bool:
+        """Look once."""
+        return sum(self._sizes().values()) + _files() > self._allowed
+
+    def kill_largest(self, *, spare: int) -> None:
+        """SIGKILL the process that holds the most, never `spare`."""
+        sizes = self._sizes()
+        sizes.pop(spare, None)
+        if sizes:
+            try:
+                os.kill(max(sizes, key=lambda pid: sizes[pid]), signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it ended by itself
+
+    def _sizes(self) -> Dict[int, int]:
+        sizes = {}
+        for pid in snapshot():
+            try:
+                sizes[pid] = _proportional(pid)
+            except OSError:
+                try:
+                    sizes[pid] = _own(pid)
+                except OSError:
+                    continue  # gone meanwhile
+        return sizes
+
+
+def _files() -> int:
+    tree = os.statvfs("/workspace")
+    return (tree.f_blocks - tree.f_bfree) * tree.f_frsize
+
+
+def _proportional(pid: int) -> int:
+    return _field(f"/proc/{pid}/smaps_rollup", (b"Pss:",))
+
+
+def _own(pid: int) -> int:
+    return _field(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
+
+
+def _field(path: str, names: tuple[bytes, ...]) -> int:
+    total = 0
+    with open(path, "rb") as file:
+        for row in file:
+            if row.startswith(names):
+                total += int(row.split()[1]) * _KIB
+    return total

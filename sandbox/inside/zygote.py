@@ -1,0 +1,151 @@
+"""The zygote: PID 1 of a cage. Imports once, then forks a session whenever it is asked to.
+
+Single-threaded for its whole life, which is what makes forking a Python process sound; a preloaded module that starts a thread is
+refused by name. It runs no model code. Its only inputs are the steering socket and the deaths of its children; the end of file
+on the socket means that the server is gone, and exiting then ends every session, because this is PID 1 of the namespace that they live in.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from sandbox import packets
+from sandbox.inside import init, lane
+from sandbox.linux import landlock, namespaces
+
+_SESSION_NAMESPACES = (
+    namespaces.NEWUSER | namespaces.NEWPID | namespaces.NEWNS | namespaces.NEWUTS | namespaces.NEWIPC
+)
+
+
+def main() -> None:
+    """Prepare, report readiness, serve until the server is gone."""
+    _, spec_descriptor, steering_descriptor = sys.argv[1:4]
+    steering = socket.socket(fileno=int(steering_descriptor))
+    steering.setblocking(True)
+    os.set_inheritable(int(steering_descriptor), False)
+    try:
+        with open(int(spec_descriptor), encoding="utf-8") as file:
+            file.seek(0)
+            spec = json.load(file)
+        zygote = Zygote(spec, steering)
+        zygote.prepare()
+    except BaseException as error:  # noqa: BLE001 - reported, then this process ends
+        packets.send(steering, {"op": "failed", "step": "preparing the zygote", "error": f"{type(error).__name__}: {error}"})
+        os._exit(1)
+    zygote.serve()
+
+
+class Zygote:
+    """Forks sessions on request and reports how they ended."""
+
+    def __init__(self, spec: dict[str, Any], steering: socket.socket) -> None:
+        """Take the cage's specification and the socket to the server."""
+        self._spec = spec
+        self._steering = steering
+        self._sessions: dict[int, str] = {}
+        self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def prepare(self) -> None:
+        """Import what sessions shall find imported, and report that requests may come."""
+        sys.path[:] = [entry for entry in sys.path if entry] + self._spec["import_path"]
+        times: dict[str, float] = {}
+        for name in self._spec["preload"]:
+            started = time.perf_counter()
+            importlib.import_module(name)
+            times[name] = time.perf_counter() - started
+            threads = len(os.listdir("/proc/self/task"))
+            if threads != 1:
+                msg = f"preloading {name!r} started {threads - 1} thread(s), which makes forking unsafe; drop it from the profile"
+                raise RuntimeError(msg)
+        self._toolbox = lane.load_toolbox(self._spec["handlers"])
+        self._policy = base64.b64decode(self._spec["seccomp"])
+        # The whole heap as it is now is shared with every session: keep the collector from writing into it.
+        gc.collect()
+        gc.disable()
+        gc.freeze()
+        self._landlock = min(landlock.abi(), self._spec["landlock"])
+        packets.send(
+            self._steering,
+            {"op": "ready", "python": sys.version.split()[0], "landlock": self._landlock, "preload_seconds": times},
+        )
+
+    def serve(self) -> None:
+        """Answer requests and report deaths until the server hangs up; does not return."""
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        poller = select.poll()
+        poller.register(self._steering, select.POLLIN)
+        poller.register(wake_read, select.POLLIN)
+        while True:
+            for descriptor, _ in poller.poll():
+                if descriptor == wake_read:
+                    os.read(wake_read, 4096)
+                    self._reap()
+                else:
+                    packet = packets.receive(self._steering)
+                    if packet is None:
+                        os._exit(0)
+                    self._start_session(*packet)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            session = self._sessions.pop(pid, None)
+            if session is not None:
+                packets.send(
+                    self._steering,
+                    {
+                        "op": "ended",
+                        "session": session,
+                        "status": os.waitstatus_to_exitcode(status),
+                        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 6),
+                    },
+                )
+
+    def _start_session(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        session = request["session"]
+        flags = _SESSION_NAMESPACES | (namespaces.NEWNET if request["own_network"] else 0)
+        mapped_read, mapped_write = os.pipe()
+        try:
+            pid, pidfd = namespaces.fork_into(flags)
+        except OSError as error:
+            for descriptor in (*descriptors, mapped_read, mapped_write):
+                os.close(descriptor)
+            packets.send(self._steering, {"op": "failed", "session": session, "error": str(error)})
+            return
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            init.run(
+                request,
+                descriptors,
+                mapped_read,
+                toolbox=self._toolbox,
+                policy=self._policy,
+                landlock_abi=self._landlock,
+            )
+        self._sessions[pid] = session
+        try:
+            namespaces.write_maps(self._proc, str(pid), init.USER, request["user"], 1)
+            os.write(mapped_write, b"m")
+        except OSError:
+            pass  # it died already, or dies of the end of file on its pipe; `_reap` reports it
+        packets.send(self._steering, {"op": "started", "session": session}, [pidfd])
+        for descriptor in (*descriptors, mapped_read, mapped_write, pidfd):
+            os.close(descriptor)

@@ -1,0 +1,174 @@
+"""Starts sandboxes: one cage per profile, kept alive and replaced when it dies; one box per session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import attrs
+import trio
+
+from sandbox.bare import bare_exceptions
+from sandbox.birth import start_box
+from sandbox.box import Box
+from sandbox.cage import Cage, open_cage
+from sandbox.cage_plan import IDS, make_plan
+from sandbox.cgroups import ControlGroups, Group, open_control_groups
+from sandbox.errors import Exhausted, PostureMismatch, Unsupported, WouldNotStart
+from sandbox.host import Host, examine_host
+from sandbox.limits import Limits
+from sandbox.posture import Posture, Tier
+from sandbox.profile import Profile
+
+_OLDEST_KERNEL = (5, 12)
+
+
+@attrs.define(eq=False)
+class Launcher:
+    """Opens sandboxes. Made by `open_launcher`.
+
+    Attributes:
+        host: what this machine can give.
+        alive: how many sandboxes are open now.
+        mismatches: how many sessions were killed because their posture was not as promised.
+    """
+
+    host: Host
+    _tier: Tier
+    _control_groups: ControlGroups
+    _nursery: trio.Nursery
+    _cages: dict[Profile, Cage] = attrs.field(factory=dict)
+    _building: dict[Profile, trio.Lock] = attrs.field(factory=dict)
+    _free_ids: list[int] = attrs.field(factory=lambda: list(range(IDS - 1, 0, -1)))
+    alive: int = 0
+    mismatches: int = 0
+
+    async def warm(self, profile: Profile) -> Cage:
+        """Return the profile's cage, built now if there is none or if it has died.
+
+        Raises:
+            WouldNotStart: it cannot be built; `Unsupported` where that will not change by itself.
+        """
+        async with self._building.setdefault(profile, trio.Lock()):
+            cage = self._cages.get(profile)
+            if cage is None or cage.lost.is_set():
+                plan = await trio.to_thread.run_sync(self._plan, profile)
+                built: Cage | WouldNotStart = await self._nursery.start(_keep_cage, plan)
+                if isinstance(built, WouldNotStart):
+                    raise built
+                cage = self._cages[profile] = built
+            return cage
+
+    def _plan(self, profile: Profile) -> dict[str, Any]:
+        return make_plan(
+            profile,
+            privileged=self.host.privileged,
+            memory_cgroup=bool(self._control_groups.version),
+            landlock=self.host.landlock,
+        )
+
+    def posture(self, profile: Profile) -> Posture:
+        """Return what a session of this profile is promised here."""
+        version = self._control_groups.version
+        return Posture(
+            tier=self._tier,
+            landlock=self.host.landlock,
+            network=profile.network,
+            memory_bound_by=f"cgroup v{version}" if version else "watchdog",
+        )
+
+    @asynccontextmanager
+    async def open_sandbox(self, profile: Profile, limits: Limits | None = None) -> AsyncIterator[Box]:
+        """Start a session's sandbox; on the way out, by whatever road, kill it and wait until it is gone.
+
+        Raises:
+            WouldNotStart: it could not be had; `Unsupported` when the machine or the configuration is to blame,
+                `Exhausted` when trying again later may help, `PostureMismatch` when it was not as promised. Nothing
+                of it is left, and the launcher stays usable.
+        """
+        cage = await self.warm(profile)
+        limits = limits or profile.limits
+        with self._lend_user() as user, self._lend_group(limits) as group:
+            try:
+                box = await start_box(cage, profile, limits, self.posture(profile), user, group)
+            except PostureMismatch:
+                self.mismatches += 1
+                raise
+            self.alive += 1
+            try:
+                yield box
+            finally:
+                self.alive -= 1
+                await box.aclose()
+
+    @contextmanager
+    def _lend_user(self) -> Iterator[int | None]:
+        """Lend a user id, as the cage numbers them, that no other living session has; None when there is only our own."""
+        if not self.host.privileged:
+            yield None
+            return
+        if not self._free_ids:
+            msg = f"all {IDS - 1} user ids for sessions are in use"
+            raise Exhausted(msg)
+        user = self._free_ids.pop()
+        try:
+            yield user
+        finally:
+            self._free_ids.append(user)
+
+    @contextmanager
+    def _lend_group(self, limits: Limits) -> Iterator[Group | None]:
+        try:
+            group = self._control_groups.make()
+        except OSError as error:
+            msg = f"a control group could not be made: {error}"
+            raise Exhausted(msg) from None
+        try:
+            if group is not None:
+                group.limit(limits)
+            yield group
+        finally:
+            if group is not None:
+                group.close()
+
+
+async def _keep_cage(plan: dict[str, Any], *, task_status: trio.TaskStatus[Cage | WouldNotStart]) -> None:
+    """Build a cage and live as long as it does. A failure to build is handed to whoever asked, not to the nursery."""
+    try:
+        async with open_cage(plan) as cage:
+            task_status.started(cage)
+            await cage.listen()
+    except WouldNotStart as error:
+        task_status.started(error)
+
+
+def _demand(tier: Tier, host: Host) -> None:
+    if tier != "full":
+        msg = f"there is no tier {tier!r}; the tier is 'full'"
+        raise Unsupported(msg)
+    if host.kernel < _OLDEST_KERNEL:
+        msg = f"Linux {host.kernel[0]}.{host.kernel[1]} is too old for the tier 'full': it needs 5.12 or later; upgrade the kernel"
+        raise Unsupported(msg)
+
+
+@asynccontextmanager
+async def open_launcher(*, tier: Tier = "full") -> AsyncIterator[Launcher]:
+    """Open a launcher; on the way out end every cage, and with it whatever still lives in one.
+
+    Args:
+        tier: the isolation that every session must have.
+
+    Raises:
+        Unsupported: this machine cannot give the tier.
+    """
+    host = examine_host()
+    _demand(tier, host)
+    control_groups = open_control_groups()
+    try:
+        with bare_exceptions():
+            async with trio.open_nursery() as nursery:
+                yield Launcher(host, tier, control_groups, nursery)
+                nursery.cancel_scope.cancel()
+    finally:
+        control_groups.close()

@@ -1,0 +1,63 @@
+"""``hypercorn -k trio server.asgi:app``: the server as a plain ASGI application, configured by ``CRECHE_*``.
+
+Sessions are opened around the framework's *lifespan*, not inside it: a child of the framework's nursery that raises makes
+Hypercorn serve on without it, and sessions must outlive no such accident unnoticed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from server import logs
+from server.house import House, StartupError, open_house
+from server.settings import SettingsError, drop_secrets, load
+from server.worker import SecondWorkerError, claim_listeners
+
+if TYPE_CHECKING:
+    from server.front import Message, Receive, Scope, Send
+
+
+class Application:
+    """The ASGI application. What it serves is opened when the lifespan begins, and closed before its end is reported."""
+
+    def __init__(self) -> None:
+        """Read nothing yet: importing this module must have no effect."""
+        self._house: House | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the lifespan or one request."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http" and self._house is not None:
+            await self._house.front(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        if not trio.lowlevel.in_trio_run():
+            await _fail(send, "creche runs on Trio: start it with hypercorn --worker-class trio")
+            return
+        try:
+            settings = load()
+            drop_secrets()
+            logs.configure(settings)
+            with claim_listeners():
+                async with open_house(settings) as self._house:
+                    await send({"type": "lifespan.startup.complete"})
+                    await receive()
+                    await self._house.sessions.drain(settings.grace_seconds)
+        except (SettingsError, StartupError, SecondWorkerError) as error:
+            await _fail(send, str(error))
+            return
+        finally:
+            self._house = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _fail(send: Send, sentence: str) -> None:
+    message: Message = {"type": "lifespan.startup.failed", "message": sentence}
+    await send(message)
+
+
+app = Application()

@@ -1,0 +1,213 @@
+"""What users write: an environment says which tools a session has, what is in it, and what it was worth.
+
+    @attrs.frozen
+    class Task:
+        question: str
+        expected: str
+
+    class Arithmetic(Environment[Task]):
+        tools = ("python", "bash")
+
+        async def seed_session(self, session: Session, task: Task) -> None:
+            await session.write_file("question.txt", task.question)
+
+        async def verify(self, rollout: Rollout[Task]) -> Verdict:
+            answer = rollout.final_state.text("answer.txt", default="")
+            return Verdict(reward=float(answer.strip() == rollout.task.expected))
+
+One instance serves all sessions, so it keeps nothing of a single one in itself. `seed_session` runs before
+any code of the model; `verify` runs after every process of the session is dead, and all that it
+gets is a `Rollout`: there is no way to ask a live session for a verdict about itself. The task carries the
+ground truth and stays on this side; only what `seed_session` writes goes in.
+
+An exception of `seed_session` or `verify` is *our* failure: the rollout is masked, never scored 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+import attrs
+
+from sandbox.profile import Profile
+from server.session_files import write_file
+from server.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from sandbox.box import Box
+    from sandbox.final_state import FinalState
+    from sandbox.launcher import Launcher
+    from sandbox.limits import Limits
+    from sandbox.observation import CallRecord, Observation
+    from tools.registry import Tool
+
+TaskT = TypeVar("TaskT")
+
+
+class Environment(Generic[TaskT]):
+    """Subclass this; `TaskT` is an `attrs.frozen` class that names the row fields you use.
+
+    A row's other keys (`responses_create_params`, `agent_ref`, …) are ignored, the ones named are checked
+    strictly. Without a type argument the task is the row itself, a mapping.
+
+    Attributes:
+        name: what it is called in logs and in `/health`; by default the class name in snake_case.
+        tools: what the model may call: names of shipped tools (``"python"``, ``"bash"``, ``"read_file"``,
+            ``"write_file"``, ``"edit_file"``, ``"list_files"``) and functions decorated with `@tool`.
+        profile: what sessions start from. Its handlers are filled in from `tools`.
+        verifier: what `Rollout.open_sandbox` starts from; None is the shipped one (`server.verify`).
+        stateless: whether `verify` needs the response only, and no final state. Such rollouts can be
+            verified again without a session.
+    """
+
+    name: ClassVar[str] = ""
+    tools: ClassVar[tuple[str | Tool, ...]] = ()
+    profile: ClassVar[Profile] = Profile()
+    verifier: ClassVar[Profile | None] = None
+    stateless: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the subclass its default name."""
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+    async def seed_session(self, session: Session, task: TaskT) -> None:
+        """Prepare the session's files from the row. Runs once, before any code of the model.
+
+        The session's call deadline holds for each write, the session deadline for all of it.
+        """
+
+    async def verify(self, rollout: Rollout[TaskT]) -> Verdict:
+        """Judge what a dead session left behind. Runs once per session; the verdict is remembered."""
+        raise NotImplementedError
+
+    def limits(self, task: TaskT) -> Mapping[str, float]:  # noqa: ARG002  # for subclasses to use
+        """Return limits that this row wants lower than the server's, by the names in `sandbox.limits`."""
+        return {}
+
+    def reply(self, tool: str, observation: Observation) -> Any:
+        """Return the JSON body with which a tool call is answered; the model reads it verbatim.
+
+        The same observation must give the same body. `invalid_arguments` never comes here: wrong arguments
+        are answered 422 without a call.
+        """
+        return self.toolbox.render(tool, observation)
+
+    @cached_property
+    def toolbox(self) -> Toolbox:
+        """The tools of this environment, resolved. Raises ToolError when one of them cannot be."""
+        return Toolbox.of(self.tools)
+
+    @classmethod
+    def task_type(cls) -> type[Any]:
+        """Return the class given as ``Environment[...]``, or `dict` when there is none."""
+        for klass in cls.__mro__:
+            for base in getattr(klass, "__orig_bases__", ()):
+                origin = get_origin(base)
+                if isinstance(origin, type) and issubclass(origin, Environment):
+                    (argument, *_) = get_args(base)
+                    if isinstance(argument, type):
+                        return argument
+        return dict
+
+
+@attrs.frozen
+class Verdict:
+    """What a rollout was worth.
+
+    Attributes:
+        reward: the scalar that training sees.
+        fields: extra top-level keys of the verify reply; numbers among them become metrics.
+    """
+
+    reward: float
+    fields: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+
+
+@attrs.frozen
+class Rollout(Generic[TaskT]):
+    """All that a verifier may look at. Every process of the session is dead when it exists.
+
+    Attributes:
+        task: the row, as seeded.
+        response: the model's trajectory as the agent sent it to `/verify`; the model wrote most of it.
+        final_state: what the session left behind, captured after its death.
+    """
+
+    task: TaskT
+    response: Mapping[str, Any]
+    final_state: FinalState
+    _launcher: Launcher = attrs.field(repr=False)
+    _verifier: Profile = attrs.field(repr=False)
+
+    @property
+    def calls(self) -> tuple[CallRecord, ...]:
+        """The tool calls in order, as the server saw them."""
+        return self.final_state.calls
+
+    @property
+    def final_text(self) -> str:
+        """The text of the last assistant message of the response, empty if there is none."""
+        output = self.response.get("output")
+        if not isinstance(output, list):
+            return ""
+        for item in reversed(output):
+            if isinstance(item, Mapping) and item.get("type", "message") == "message":
+                if item.get("role", "assistant") == "assistant":
+                    return _text_of(item.get("content"))
+        return ""
+
+    def open_sandbox(self, limits: Limits | None = None) -> AbstractAsyncContextManager[Box]:
+        """Open a fresh sandbox of the verifier's profile, in which no code of this session has ever run.
+
+        Args:
+            limits: its bounds; by default the profile's.
+        """
+        return self._launcher.open_sandbox(self._verifier, limits)
+
+
+def _text_of(content: Any) -> str:
+    """Return the text of a message's content: a string, or parts of which the text ones count."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = (part.get("text") for part in content if isinstance(part, Mapping))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+@attrs.define(eq=False)
+class Session:
+    """A live session, as `Environment.seed_session` sees it.
+
+    Attributes:
+        id: names the session in logs; it is not the secret that the client's cookie carries.
+        limits: what holds for this session, the row's wishes included.
+    """
+
+    id: str
+    limits: Limits
+    _box: Box = attrs.field(repr=False)
+
+    async def write_file(self, path: str, content: str | bytes) -> None:
+        """Write a file, creating its folders; relative paths are below /workspace.
+
+        Raises:
+            SeedError: it could not be written: a bad path, or over the session's disk limits.
+            Gone: the session has ended.
+        """
+        await write_file(self._box, path, content)
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Observation:
+        """Run one of the environment's tools, as the model could. It counts as a call of the session.
+
+        Raises:
+            Gone: the session has ended.
+        """
+        return await self._box.call(tool, arguments)

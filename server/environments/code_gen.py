@@ -1,0 +1,119 @@
+"""Write a program or a function; judged by tests that the session never sees.
+
+The solution is ``/workspace/solution.py`` if the session left one, else the last fenced code block of the
+last assistant message. The tests come in one of three forms, each with its verifier:
+
+* LiveCodeBench's: ``inputs`` and ``outputs``, of a program, or with ``fn_name`` of a function;
+* HumanEval's: ``test``, source that defines ``check(candidate)``, with ``entry_point`` and ``prompt``;
+* MBPP's: ``asserts``, a list of assert statements.
+
+They are looked for in the row's ``verifier_metadata.unit_tests``, then in ``verifier_metadata``, then in the
+row itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import attrs
+
+from server.environment import Environment, Rollout, Session, Verdict
+from server.environments.code_tests import CodeTests, read_tests
+from server.verify.extraction import last_code_block
+from server.verify.verdicts import CaseResult, CaseVerdict, Report
+
+SOLUTION = "solution.py"
+
+_CODES: dict[CaseVerdict, int | bool] = {
+    CaseVerdict.PASSED: True,
+    CaseVerdict.WRONG_ANSWER: -2,
+    CaseVerdict.TIMEOUT: -3,
+    CaseVerdict.OUT_OF_MEMORY: -4,
+    CaseVerdict.ERROR: -4,
+}
+"""LiveCodeBench's numbers for how a case went."""
+
+_MESSAGES = {CaseVerdict.TIMEOUT: "Time Limit Exceeded", CaseVerdict.OUT_OF_MEMORY: "Memory Limit Exceeded"}
+_SHOWN = 300
+
+
+@attrs.frozen(kw_only=True)
+class CodeGenTask:
+    """A row. Which fields are there depends on the form of its tests."""
+
+    verifier_metadata: Mapping[str, Any] | None = None
+    test: str | None = None
+    entry_point: str | None = None
+    prompt: str | None = None
+    asserts: Sequence[str] | None = None
+
+    def tests(self) -> CodeTests:
+        """Return the row's tests.
+
+        Raises:
+            ValueError: it has none, or they have none of the forms above.
+        """
+        metadata = self.verifier_metadata or {}
+        own = attrs.asdict(self, recurse=False)
+        for holder in (metadata.get("unit_tests"), metadata, own):
+            tests = read_tests(holder) if isinstance(holder, Mapping) else None
+            if tests is not None:
+                return tests
+        msg = "the row has no tests: neither inputs and outputs, nor test and entry_point, nor asserts"
+        raise ValueError(msg)
+
+
+class CodeGen(Environment[CodeGenTask]):
+    """Reward 1.0 if there are tests and the solution passes all of them."""
+
+    tools = ("python", "bash", "read_file", "write_file", "edit_file", "list_files")
+    solution_file: ClassVar[str] = SOLUTION
+
+    async def seed_session(self, session: Session, task: CodeGenTask) -> None:
+        """Write nothing, but find out now if the row's tests cannot be used."""
+        del session
+        task.tests()
+
+    async def verify(self, rollout: Rollout[CodeGenTask]) -> Verdict:
+        """Run the tests on the solution, in sandboxes of their own."""
+        text = rollout.final_text
+        fields: dict[str, Any] = {"extracted_model_output": text} if text.strip() else {}
+        source = self._solution(rollout)
+        if source is None or not source.strip():
+            return Verdict(0.0, fields)
+        tests = rollout.task.tests()
+        report = await tests.verify(rollout, source)
+        fields |= {"extracted_model_code": source, "verification_mode": report.mode, **_told(tests, report)}
+        return Verdict(float(report.passed), fields)
+
+    def _solution(self, rollout: Rollout[CodeGenTask]) -> str | None:
+        if self.solution_file in rollout.final_state.files:
+            return rollout.final_state.text(self.solution_file)
+        return last_code_block(rollout.final_text)
+
+
+def _told(tests: CodeTests, report: Report) -> dict[str, Any]:
+    """Return what the reply says of the cases, as NeMo Gym's own server does."""
+    told: dict[str, Any] = {"result": [_CODES[result.verdict] for result in report.results], "metadata": {}}
+    last = report.results[-1]
+    if last.verdict is not CaseVerdict.PASSED:
+        seen = {"output": last.output} if last.verdict is CaseVerdict.WRONG_ANSWER else {"error": last.detail}
+        texts = {**seen, **tests.case(len(report.results) - 1)}
+        told["metadata"] = {key: _shortened(text) for key, text in texts.items()} | {
+            "error_code": _CODES[last.verdict],
+            "error_message": _message(last),
+        }
+    return told
+
+
+def _message(result: CaseResult) -> str:
+    if result.verdict is CaseVerdict.WRONG_ANSWER:
+        return result.detail
+    return _MESSAGES.get(result.verdict, "Runtime Error")
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[: _SHOWN // 2]}...(truncated) ...{text[-_SHOWN // 2 :]}"

@@ -1,0 +1,124 @@
+"""The forms in which data sets bring tests for code, and which verifier runs each."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from server.verify.asserts import read_asserts
+from server.verify.boxes import OpensSandboxes
+from server.verify.function_cases import FunctionCase, FunctionCaseVerifier
+from server.verify.functions import FunctionTest, FunctionVerifier
+from server.verify.programs import ProgramCase, ProgramVerifier
+from server.verify.setup import SETUP
+from server.verify.verdicts import Report
+
+
+class CodeTests(Protocol):
+    """Tests of one row, ready to be run on a solution."""
+
+    async def verify(self, opener: OpensSandboxes, source: str) -> Report:
+        """Run them on `source`, each in a fresh sandbox."""
+        ...
+
+    def case(self, index: int) -> Mapping[str, str]:
+        """Return what may be told of a case: its inputs and what it expects."""
+        ...
+
+
+def read_tests(holder: Mapping[str, Any]) -> CodeTests | None:
+    """Return the tests that `holder` has in one of the known forms, or None if it has none.
+
+    Raises:
+        ValueError: it has some, and they make no sense.
+        UnusableTestError: it has asserts, and they cannot be run.
+    """
+    if holder.get("packed") is not None:  # the benchmark's own files are packed, or they would fill disks
+        holder = {**holder, **json.loads(zlib.decompress(base64.b64decode(holder["packed"])))}
+    if holder.get("inputs") is not None and holder.get("outputs") is not None:
+        return _live_code_bench(holder["inputs"], holder["outputs"], holder.get("fn_name"))
+    if holder.get("test") is not None and holder.get("entry_point") is not None:
+        prompt = holder.get("prompt") or ""
+        test = FunctionTest(
+            pieces=(holder["test"],),
+            names=(holder["entry_point"],),
+            check="check",
+            prelude=_if_module(prompt),
+        )
+        return SourceTests(test, setup=prompt)
+    if holder.get("asserts") is not None:
+        prelude = holder.get("test_setup_code") or ""
+        test = read_asserts(holder["asserts"], prelude, holder.get("entry_point"))
+        return SourceTests(test, setup="")
+    return None
+
+
+def _live_code_bench(inputs: Sequence[str], outputs: Sequence[str], name: str | None) -> CodeTests:
+    if len(inputs) != len(outputs) or not inputs:
+        msg = f"{len(inputs)} inputs and {len(outputs)} outputs make no test cases"
+        raise ValueError(msg)
+    pairs = tuple(zip(inputs, outputs, strict=True))
+    return ProgramTests(pairs) if name is None else FunctionCaseTests(pairs, name)
+
+
+def _if_module(prompt: str) -> str:
+    """Return the prompt if it can be run by itself, so that the test can use the helpers in it."""
+    try:
+        compile(prompt, "<prompt>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return ""
+    return prompt
+
+
+@attrs.frozen
+class ProgramTests:
+    """Texts that a program reads, and what it must print for each."""
+
+    pairs: Sequence[tuple[str, str]]
+
+    async def verify(self, opener: OpensSandboxes, source: str) -> Report:
+        """Run the program on each text until one fails."""
+        cases = [ProgramCase(*pair) for pair in self.pairs]
+        return await ProgramVerifier(setup=SETUP).verify(opener, source, cases)
+
+    def case(self, index: int) -> Mapping[str, str]:
+        """Return the texts of one case."""
+        return dict(zip(("inputs", "expected"), self.pairs[index], strict=True))
+
+
+@attrs.frozen
+class FunctionCaseTests:
+    """Arguments of a function as lines of JSON, and the result that is expected as JSON."""
+
+    pairs: Sequence[tuple[str, str]]
+    name: str
+
+    async def verify(self, opener: OpensSandboxes, source: str) -> Report:
+        """Call the function for each pair until one fails."""
+        cases = [FunctionCase.from_text(*pair) for pair in self.pairs]
+        return await FunctionCaseVerifier(setup=SETUP).verify(opener, source, self.name, cases)
+
+    def case(self, index: int) -> Mapping[str, str]:
+        """Return the texts of one case."""
+        return dict(zip(("inputs", "expected"), self.pairs[index], strict=True))
+
+
+@attrs.frozen
+class SourceTests:
+    """A test in Python, and what a solution may take for granted."""
+
+    test: FunctionTest
+    setup: str
+
+    async def verify(self, opener: OpensSandboxes, source: str) -> Report:
+        """Run the test, with the solution elsewhere."""
+        return await FunctionVerifier(setup=self.setup).verify(opener, source, self.test)
+
+    def case(self, index: int) -> Mapping[str, str]:  # noqa: ARG002  # there is one, and it is source
+        """Return nothing: the test is no pair of texts."""
+        return {}

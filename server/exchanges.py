@@ -1,0 +1,86 @@
+"""One tool call of one session, and the rule by which a repeated request gets its reply again.
+
+Delivery is at least once: NeMo Gym's client sends a call again whenever the connection broke, and gives it no id. Two
+requests with the same tool and body may therefore be one call sent twice, or two calls that happen to be equal. What tells them
+apart is whether the first one's reply reached anybody: it is known to be lost when the client hung up before it was sent.
+Where a client does give an ``Idempotency-Key``, that decides alone.
+"""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from server.wire import Reply
+
+MAX_NAMED = 16
+"""Calls with an Idempotency-Key that a session remembers."""
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """A call that has begun. Each request that asks for it attends it, until its reply is sent or it hangs up.
+
+    Attributes:
+        reply: its answer, once `done` is set.
+        attending: requests that are there for the answer now.
+        is_delivered: whether the answer was sent to somebody who had not hung up.
+    """
+
+    reply: Reply | None = None
+    done: trio.Event = attrs.field(factory=trio.Event)
+    attending: int = 0
+    is_delivered: bool = False
+
+    def answer(self, reply: Reply) -> None:
+        """Give the reply, for everyone who attends."""
+        self.reply = reply
+        self.done.set()
+
+    async def wait(self) -> Reply:
+        """Wait for the reply; being cancelled here leaves the call itself alone."""
+        await self.done.wait()
+        assert self.reply is not None  # noqa: S101  # `answer` sets it before `done`
+        return self.reply
+
+    def leave(self, *, is_delivered: bool) -> None:
+        """Note that a request attends no longer, and whether it took the reply along."""
+        self.attending -= 1
+        self.is_delivered = self.is_delivered or is_delivered
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether whoever asked has gone without the answer, so that the same request again is a retry."""
+        return not self.is_delivered and not self.attending
+
+
+@attrs.define(eq=False)
+class Memory:
+    """The exchanges of one session that may be asked for again: the last one, and the last few that have a name."""
+
+    _last_key: bytes = b""
+    _last: Exchange | None = None
+    _named: dict[str, tuple[bytes, Exchange]] = attrs.field(factory=dict)
+
+    def recall(self, key: bytes, name: str | None) -> Exchange | None:
+        """Return the exchange that a request repeats, or None when it is a new call.
+
+        Args:
+            key: digest of the tool's name and the body.
+            name: the client's ``Idempotency-Key``, if it sent one.
+        """
+        if name is not None:
+            named_key, exchange = self._named.get(name, (b"", None))
+            return exchange if named_key == key else None
+        if self._last is not None and self._last_key == key and self._last.is_lost:
+            return self._last
+        return None
+
+    def remember(self, exchange: Exchange, key: bytes, name: str | None) -> None:
+        """Keep a new exchange. It takes the place of the last one, which nobody can be asking for any more."""
+        if name is None:
+            self._last_key, self._last = key, exchange
+            return
+        while len(self._named) >= MAX_NAMED:
+            del self._named[next(iter(self._named))]
+        self._named[name] = (key, exchange)

@@ -1,0 +1,58 @@
+"""What all sessions of one server stand on, and the count of what is in progress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from sandbox.launcher import Launcher
+    from sandbox.profile import Profile
+    from server.environment import Environment
+
+
+@attrs.define(eq=False)
+class Work:
+    """Counts seeds, calls and verdicts in progress: ``with work:`` around each."""
+
+    _count: int = 0
+    _quiet: trio.Event = attrs.field(factory=trio.Event)
+
+    def __enter__(self) -> None:
+        """Begin a piece of work."""
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        """End it, however it ended."""
+        self._count -= 1
+        if not self._count:
+            self._quiet.set()
+            self._quiet = trio.Event()
+
+    async def wait_quiet(self) -> None:
+        """Return when nothing is in progress."""
+        while self._count:
+            await self._quiet.wait()
+
+
+@attrs.frozen
+class Ground:
+    """Shared by all sessions.
+
+    Attributes:
+        environment: what they play.
+        profile: what their sandboxes start from, the environment's tools included.
+        launcher: where their sandboxes come from.
+        slots: one for each sandbox that may be open at once; who waits gets one in the order of coming.
+        queue_seconds: how long a seed may wait for a slot.
+        work: what is in progress, so that a shutdown can wait for it.
+    """
+
+    environment: Environment[Any]
+    profile: Profile
+    launcher: Launcher
+    slots: trio.CapacityLimiter
+    queue_seconds: float
+    work: Work = attrs.field(factory=Work)

@@ -1,0 +1,90 @@
+"""Everything that a running server consists of, opened in order and closed in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import attrs
+
+import sandbox
+import server
+import tools
+from sandbox.errors import SandboxError
+from sandbox.launcher import open_launcher
+from server.app import create_app
+from server.cookies import CookieSigner
+from server.front import Front
+from server.loading import EnvironmentNotFoundError, load_environment
+from server.sessions import Sessions, open_sessions
+from tools.registry import ToolError
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+
+class StartupError(Exception):
+    """The server refuses to start. The message is one sentence: the cause and the remedy."""
+
+
+@attrs.frozen
+class House:
+    """A server that is ready: its sessions, and the application that leads to them."""
+
+    sessions: Sessions
+    front: Front
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Open a server without a network: launcher, sessions, application.
+
+    Leaving the block ends every session and waits until nothing of them is left.
+
+    Raises:
+        StartupError: it cannot be opened with these settings on this machine.
+    """
+    check_packages()
+    try:
+        environment = load_environment(settings.environment)
+        environment.toolbox  # noqa: B018  # resolves the tools, or raises
+    except (EnvironmentNotFoundError, ToolError) as error:
+        raise StartupError(str(error)) from error
+    is_open = False
+    try:
+        async with (
+            open_launcher(tier=settings.tier) as launcher,
+            open_sessions(environment, launcher, settings) as sessions,
+        ):
+            is_open = True
+            front = Front(create_app(settings.body_bytes), sessions, CookieSigner(settings.secret, settings.cookie_name))
+            yield House(sessions, front)
+    except SandboxError as error:
+        if is_open:
+            raise
+        msg = f"no session could be started: {error}"
+        raise StartupError(msg) from error
+
+
+def check_packages() -> None:
+    """Make sure that `sandbox`, `tools` and `server` are ours and not namesakes from the working directory.
+
+    Raises:
+        StartupError: one of them is a stranger.
+    """
+    home = Path(__file__).resolve().parent.parent
+    for module in (sandbox, tools, server):
+        place = _place_of(module)
+        if place is None or place.parent != home:
+            msg = (
+                f"the package {module.__name__!r} was imported from {place} and is not creche's: start creche from another "
+                "working directory, or with PYTHONSAFEPATH=1"
+            )
+            raise StartupError(msg)
+
+
+def _place_of(module: ModuleType) -> Path | None:
+    return Path(module.__file__).resolve().parent if module.__file__ else None

@@ -1,0 +1,99 @@
+"""Which sessions there are, by id, and for how long the ended ones are remembered.
+
+An ended session is kept because its reply may have been lost and be asked for again, or because it ended before it was verified.
+Three bounds hold: a time, a number, and the bytes of final states. What is over them goes, the oldest first,
+whenever a session is added or ends: no task sweeps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from server.errors import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from server.session import LiveSession
+
+
+@attrs.define(eq=False)
+class Records:
+    """The registry of sessions.
+
+    Attributes:
+        keep_seconds: how long an ended session is remembered.
+        keep_ended: how many ended ones are.
+        keep_bytes: how large the final states of ended and not yet verified ones may be, all together.
+    """
+
+    keep_seconds: float
+    keep_ended: int
+    keep_bytes: int
+    _by_id: dict[str, LiveSession] = attrs.field(factory=dict)
+    _by_name: dict[str, LiveSession] = attrs.field(factory=dict)
+    _ended: deque[tuple[float, LiveSession, str | None]] = attrs.field(factory=deque)
+    _unjudged: dict[str, int] = attrs.field(factory=dict)
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        """Go through a snapshot of all of them."""
+        return iter(list(self._by_id.values()))
+
+    def get(self, session_id: str | None) -> LiveSession | None:
+        """Return the session with that id, if it is known here."""
+        return None if session_id is None else self._by_id.get(session_id)
+
+    def named(self, name: str | None) -> LiveSession | None:
+        """Return the session whose seed carried that Idempotency-Key."""
+        return None if name is None else self._by_name.get(name)
+
+    def add(self, session: LiveSession, name: str | None) -> None:
+        """Add a new session, which has its id from now on."""
+        self._trim()
+        self._by_id[session.id] = session
+        if name is not None:
+            self._by_name[name] = session
+
+    def note_end(self, session: LiveSession, name: str | None) -> None:
+        """Start the clock of a session that is over."""
+        self._ended.append((trio.current_time(), session, name))
+        if session.final_state is not None and session.judging is None:
+            self._unjudged[session.id] = sum(len(file.data) for file in session.final_state.files.values())
+        self._trim()
+
+    def note_verdict(self, session: LiveSession) -> None:
+        """Let go of what a verdict was made from."""
+        self._unjudged.pop(session.id, None)
+        session.final_state = None
+        session.task = None
+        session.previous = None
+
+    def ended(self) -> int:
+        """Return how many are remembered that are over."""
+        return len(self._ended)
+
+    def _trim(self) -> None:
+        oldest = trio.current_time() - self.keep_seconds
+        while self._ended and (self._ended[0][0] < oldest or len(self._ended) > self.keep_ended):
+            _, session, name = self._ended.popleft()
+            if self._unjudged.pop(session.id, None) is not None:
+                _let_go(session)
+            session.previous = session.successor = None
+            if self._by_id.get(session.id) is session:
+                del self._by_id[session.id]
+            if name is not None and self._by_name.get(name) is session:
+                del self._by_name[name]
+        while sum(self._unjudged.values()) > self.keep_bytes:
+            session_id = next(iter(self._unjudged))
+            del self._unjudged[session_id]
+            _let_go(self._by_id[session_id])
+
+
+def _let_go(session: LiveSession) -> None:
+    if session.judging is None:
+        session.final_state = None
+        session.failure = Failure("session_expired", "its final state was not kept any longer")

@@ -1,0 +1,298 @@
+"""One session's life, from its place in the line to its final state. It is one task; `sessions` owns the nursery.
+
+    waiting ── seeding ── live ── over
+       └──────────┴─────────────────┘      each step can be the last
+
+Calls run in a nursery of the session's own, so they end with it and with nothing else. Two deadlines are scopes around the
+same wait: the session's, which stands, and the idle one, which every call pushes away. However a session ends, its sandbox is gone
+and its place is free before `over` is set; what is kept for the verdict is the final state, or the `Failure` why there is none.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import secrets
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from sandbox.errors import Gone, WouldNotStart
+from sandbox.frames import FrameError
+from sandbox.observation import Ending
+from server.environment import Session
+from server.errors import (
+    Failure,
+    InvalidBody,
+    NoSuchSession,
+    SessionLost,
+    SessionOver,
+    ShuttingDown,
+    TooManyCalls,
+)
+from server.exchanges import Exchange, Memory
+from server.logs import get_logger
+from server.session_files import SeedError
+from server.wire import Reply, Row, dump, internal_error, refusal
+
+if TYPE_CHECKING:
+    from sandbox.box import Box
+    from sandbox.final_state import FinalState
+    from sandbox.limits import Limits
+    from server.ground import Ground
+
+log = get_logger("session")
+
+MAX_CALLS = 32
+"""Calls at once in one session. Agents send one at a time; this only bounds what a broken one can pile up."""
+
+DYING_SECONDS = 2.0
+"""How long calls may take to notice that their sandbox has ended by itself, and to say what they saw of it."""
+
+
+class Phase(enum.StrEnum):
+    """How far a session has come."""
+
+    WAITING = "waiting"
+    SEEDING = "seeding"
+    LIVE = "live"
+    OVER = "over"
+
+
+_ORDERLY = frozenset({Ending.FINISHED, Ending.CLOSED, Ending.SESSION_DEADLINE, Ending.IDLE_DEADLINE})
+"""Endings that the server decides on; the others are a sandbox's own death."""
+
+
+@attrs.define(eq=False)
+class LiveSession:
+    """A session while it lives, and its record afterwards.
+
+    Attributes:
+        id: names it, in the cookie and in the log.
+        row: the identity of the row that it was seeded with.
+        task: the row itself, for the environment; None once there is a verdict.
+        previous: the ended session whose cookie the seed of this one carried, if it did.
+        successor: the session for whom this one is the previous.
+        phase: how far it has come.
+        seeded: set when the seed can be answered.
+        over: set when nothing of its sandbox is left.
+        failure: why its rollout must be masked, if it must.
+        final_state: what it left behind, once over, unless there is a failure; None again once there is a verdict.
+        verdict: the fields of its verify reply, once there are some.
+        waiting_seeds: requests that wait for `seeded`.
+        judging: the scope in which its verdict is being made, once one has been asked for.
+        judged: set with `verdict`.
+    """
+
+    id: str
+    row: Row
+    task: Any
+    limits: Limits
+    _ground: Ground
+    previous: LiveSession | None = None
+    successor: LiveSession | None = None
+    phase: Phase = Phase.WAITING
+    seeded: trio.Event = attrs.field(factory=trio.Event)
+    over: trio.Event = attrs.field(factory=trio.Event)
+    failure: Failure | None = None
+    final_state: FinalState | None = None
+    verdict: dict[str, Any] | None = None
+    waiting_seeds: int = 0
+    judging: trio.CancelScope | None = None
+    judged: trio.Event = attrs.field(factory=trio.Event)
+    _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _idle: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _end_wanted: trio.Event = attrs.field(factory=trio.Event)
+    _ending: Ending | None = None
+    _cut_off: Failure | None = None
+    _box: Box | None = None
+    _calls: trio.Nursery | None = None
+    _calling: int = 0
+    _memory: Memory = attrs.field(factory=Memory)
+
+    async def run(self) -> None:
+        """Live. Lets nothing but Cancelled escape."""
+        try:
+            with self._scope:
+                await self._take_a_slot()
+        except Exception as error:  # noqa: BLE001  # the nursery is shared: no session may take the others down
+            self._fail("session_lost", f"the server met a {type(error).__name__}")
+            log.exception("session crashed", session=self.id)
+        finally:
+            if self.final_state is None and self.failure is None:
+                self.failure = self._cut_off or Failure("session_lost", "the session was cut off")
+            self.phase = Phase.OVER
+            self._box = self._calls = None
+            self._memory = Memory()
+            self.seeded.set()
+            self.over.set()
+            ended_by = self.final_state.ended_by if self.final_state else self.failure and self.failure.kind
+            log.info("session over", session=self.id, ended_by=ended_by)
+
+    def cut_off(self, failure: Failure) -> None:
+        """End it at once, wherever it is. Calls in progress are answered; the rollout is masked as `failure` says."""
+        self._cut_off = failure
+        self._scope.cancel()
+        if self.judging is not None:
+            self.judging.cancel()
+
+    def end(self, ending: Ending) -> None:
+        """Ask it to end in order; `over` tells when it has. The first ending asked for is the one that counts."""
+        self._ending = self._ending or ending
+        self._end_wanted.set()
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], key: bytes, name: str | None) -> Exchange:
+        """Begin a call of a tool, or find the exchange that this request repeats.
+
+        Args:
+            tool: the handler's name.
+            arguments: already checked.
+            key: digest of the tool's name and the body.
+            name: the client's Idempotency-Key.
+
+        Raises:
+            SessionOver, SessionLost, ShuttingDown, TooManyCalls: see there. Nothing was begun.
+        """
+        await self.seeded.wait()
+        exchange = self._memory.recall(key, name)
+        if exchange is not None:
+            return exchange
+        if self.phase is not Phase.LIVE or self._calls is None or self._end_wanted.is_set():
+            raise self._why_not()
+        if self._calling >= MAX_CALLS:
+            msg = f"This session has {MAX_CALLS} calls in progress already. Wait for one of them."
+            raise TooManyCalls(msg)
+        exchange = Exchange()
+        self._memory.remember(exchange, key, name)
+        self._calling += 1
+        self._idle.deadline = math.inf
+        self._calls.start_soon(self._answer, exchange, tool, arguments)
+        return exchange
+
+    async def _take_a_slot(self) -> None:
+        with trio.move_on_after(self._ground.queue_seconds) as patience:
+            await self._ground.slots.acquire_on_behalf_of(self)
+        if patience.cancelled_caught:
+            self._fail("provider_unavailable", f"no sandbox became free within {self._ground.queue_seconds:g} s")
+            return
+        try:
+            await self._open()
+        except WouldNotStart as error:
+            self._fail("provider_unavailable", str(error))
+        finally:
+            self._ground.slots.release_on_behalf_of(self)
+
+    async def _open(self) -> None:
+        self.phase = Phase.SEEDING
+        deadline = trio.current_time() + self.limits.session_seconds
+        with ExitStack() as seeding:
+            seeding.enter_context(self._ground.work)
+            async with self._ground.launcher.open_sandbox(self._ground.profile, self.limits) as box:
+                if not await self._seed(box, deadline):
+                    return
+                seeding.close()
+                ending = await self._serve(box, deadline)
+                if ending is Ending.IDLE_DEADLINE:
+                    self._fail("session_expired", f"nothing was asked of the session for {self.limits.idle_seconds:g} s")
+                    return
+                final_state = await box.finish(ending)
+                if final_state.ended_by.is_ours:
+                    self._fail("session_lost", "the sandbox went down with its cage")
+                else:
+                    self.final_state = final_state
+
+    async def _seed(self, box: Box, deadline: float) -> bool:
+        """Let the environment prepare the session; say whether it could."""
+        try:
+            with trio.fail_at(deadline):
+                await self._ground.environment.seed_session(Session(self.id, box.limits, box), self.task)
+        except Gone as error:
+            kind = "session_lost" if error.ending == Ending.CAGE_LOST else "creche:seed_failed"
+            self._fail(kind, f"{error} while it was seeded")
+        except SeedError as error:
+            self._fail("creche:seed_failed", str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a user's code raises is a failure of this session only
+            log.exception("seed_session raised", session=self.id, environment=self._ground.environment.name)
+            self._fail("creche:seed_failed", f"seed_session raised {type(error).__name__}")
+        else:
+            return True
+        return False
+
+    async def _serve(self, box: Box, deadline: float) -> Ending:
+        """Take calls until the session is to end; return the road by which."""
+        async with trio.open_nursery() as nursery:
+            self._box, self._calls = box, nursery
+            nursery.start_soon(self._watch, box)
+            self._idle.deadline = trio.current_time() + self.limits.idle_seconds
+            self.phase = Phase.LIVE
+            self.seeded.set()
+            log.info("session live", session=self.id)
+            with trio.CancelScope(deadline=deadline) as life, self._idle:
+                await self._end_wanted.wait()
+            if life.cancelled_caught:
+                self.end(Ending.SESSION_DEADLINE)
+            elif self._idle.cancelled_caught:
+                self.end(Ending.IDLE_DEADLINE)
+            assert self._ending is not None  # noqa: S101  # `end` sets it before the event
+            # A sandbox that died by itself has told its callers, or is about to: what they saw should reach them.
+            patience = 0.0 if self._ending in _ORDERLY else DYING_SECONDS
+            nursery.cancel_scope.deadline = trio.current_time() + patience
+        return self._ending
+
+    async def _watch(self, box: Box) -> None:
+        self.end(await box.wait_ended())
+
+    async def _answer(self, exchange: Exchange, tool: str, arguments: Mapping[str, Any]) -> None:
+        """Run a call and give its exchange a reply, whatever comes."""
+        reply = None
+        try:
+            with self._ground.work:
+                reply = await self._reply_to(tool, arguments)
+        finally:
+            exchange.answer(reply or refusal(self._why_not()))
+            self._calling -= 1
+            if not self._calling:
+                self._idle.deadline = trio.current_time() + self.limits.idle_seconds
+
+    async def _reply_to(self, tool: str, arguments: Mapping[str, Any]) -> Reply | None:
+        assert self._box is not None  # noqa: S101  # calls exist only while `_serve` runs
+        started = trio.current_time()
+        try:
+            observation = await self._box.call(tool, arguments)
+            body = dump(self._ground.environment.reply(tool, observation))
+        except Gone as error:
+            if error.ending == Ending.CAGE_LOST:
+                return refusal(SessionLost(_LOST))
+            return None
+        except FrameError:
+            problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
+            return refusal(InvalidBody([problem]))
+        except Exception:  # noqa: BLE001  # an environment's `reply`, or a bug: either way it is this call's only
+            incident = secrets.token_hex(4)
+            log.exception("call failed", session=self.id, tool=tool, incident=incident)
+            return internal_error(incident)
+        milliseconds = round(1000 * (trio.current_time() - started), 1)
+        log.debug("call", session=self.id, tool=tool, outcome=str(observation.outcome), milliseconds=milliseconds)
+        return Reply(200, body)
+
+    def _why_not(self) -> Exception:
+        """Return the error that tells a caller, who may be a model, why the session takes no calls."""
+        if self._cut_off is not None:
+            return ShuttingDown("The server is shutting down. This session cannot be continued.")
+        if self._ending is Ending.IDLE_DEADLINE:
+            return NoSuchSession("This session has expired: nothing was asked of it for too long.")
+        if self.failure is not None or self._ending is Ending.CAGE_LOST:
+            return SessionLost(_LOST)
+        if self._ending is Ending.FINISHED:
+            return SessionOver("session finished: it has been verified and takes no more calls.")
+        return SessionOver(f"session over ({self._ending}): it takes no more calls.")
+
+    def _fail(self, kind: str, reason: str) -> None:
+        self.failure = self.failure or Failure(kind, reason)
+        log.error("session failed", session=self.id, failure=kind, reason=reason)
+
+
+_LOST = "The sandbox of this session was lost through no fault of yours. The session cannot be continued."

@@ -1,0 +1,62 @@
+"""The tools of one environment, resolved once: what a model may call, and what the far side must carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from server.observations import render
+from server.session_files import WRITER
+from tools.registry import Tool, ToolError
+from tools.shipped import SHIPPED
+from tools.shipping import handler_of
+
+if TYPE_CHECKING:
+    from sandbox.observation import Observation
+    from sandbox.profile import Handler, Profile
+
+
+@attrs.frozen
+class Toolbox:
+    """Tools by name, in the order in which the environment lists them."""
+
+    tools: Mapping[str, Tool]
+    handlers: tuple[Handler, ...]
+
+    @classmethod
+    def of(cls, entries: Sequence[str | Tool]) -> Toolbox:
+        """Resolve `entries`: names of shipped tools, and tools.
+
+        Raises:
+            ToolError: an unknown name, a name used twice, or a tool that cannot be taken into a session.
+        """
+        tools: dict[str, Tool] = {}
+        for entry in entries:
+            tool = entry if isinstance(entry, Tool) else _shipped(entry)
+            if tool.name in tools:
+                msg = f"two tools are named {tool.name!r}; give one of them another name"
+                raise ToolError(msg)
+            tools[tool.name] = tool
+        return cls(tools, (*map(handler_of, tools.values()), WRITER))
+
+    def equip(self, profile: Profile) -> Profile:
+        """Return `profile` with these tools for handlers."""
+        return attrs.evolve(profile, handlers=self.handlers)
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """Return the tools as function definitions, for `responses_create_params.tools`."""
+        return [tool.definition() for tool in self.tools.values()]
+
+    def render(self, name: str, observation: Observation) -> Any:
+        """Return the reply body for an observation of the tool called `name`."""
+        return render(self.tools[name], observation)
+
+
+def _shipped(name: object) -> Tool:
+    tool = SHIPPED.get(name) if isinstance(name, str) else None
+    if tool is None:
+        msg = f"no shipped tool is named {name!r}; there are {', '.join(SHIPPED)}, and functions marked @tool"
+        raise ToolError(msg)
+    return tool

@@ -1,0 +1,100 @@
+"""From a dead session to the fields of a verify reply. Never raises for what an environment does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from sandbox.errors import SandboxError
+from server.environment import Environment, Rollout, Verdict
+from server.errors import Failure
+from server.logs import get_logger
+from server.verify import VERIFIER
+from server.wire import dump
+
+if TYPE_CHECKING:
+    from sandbox.final_state import FinalState
+    from sandbox.launcher import Launcher
+
+log = get_logger("verification")
+
+
+class BadVerdictError(Exception):
+    """An environment's `verify` returned something that is no verdict."""
+
+
+@attrs.frozen
+class Judge:
+    """Runs an environment's `verify`.
+
+    Attributes:
+        environment: whose verdicts these are.
+        launcher: where its verifier's sandboxes come from.
+        seconds: how long one verdict may take.
+    """
+
+    environment: Environment[Any]
+    launcher: Launcher
+    seconds: float
+
+    async def judge(
+        self, session: str | None, task: Any, response: Mapping[str, Any], final_state: FinalState
+    ) -> dict[str, Any]:
+        """Return the reply's fields: the verdict's, or those of a masked failure when there is none.
+
+        Args:
+            session: the session's id, for the log.
+            task: the row as it was seeded.
+            response: the trajectory.
+            final_state: what the session left behind.
+        """
+        rollout = Rollout(
+            task=task,
+            response=response,
+            final_state=_without_our_calls(final_state),
+            launcher=self.launcher,
+            verifier=self.environment.verifier or VERIFIER,
+        )
+        try:
+            with trio.fail_after(self.seconds):
+                return _fields_of(await self.environment.verify(rollout))
+        except trio.TooSlowError:
+            failure = Failure("verifier_error", f"the verifier took longer than {self.seconds:g} s")
+        except Exception as error:  # noqa: BLE001  # whatever a user's code raises must not cost the client its run
+            failure = _failure_of(error)
+            log.exception("verifier raised", session=session, environment=self.environment.name)
+        log.error("no verdict", session=session, failure=failure.kind, reason=failure.reason)
+        return failure.fields()
+
+
+def _failure_of(error: Exception) -> Failure:
+    """Sort what a verifier raised: its sandboxes failed it, or it failed."""
+    leaves = error
+    while isinstance(leaves, ExceptionGroup) and len(leaves.exceptions) == 1:
+        leaves = leaves.exceptions[0]
+    if isinstance(leaves, SandboxError):
+        return Failure("provider_unavailable", f"a sandbox of the verifier failed: {leaves}")
+    return Failure("verifier_error", f"the verifier raised {type(leaves).__name__}")
+
+
+def _without_our_calls(final_state: FinalState) -> FinalState:
+    """Leave the server's own errands, whose names hold a colon, out of the log of calls."""
+    calls = tuple(call for call in final_state.calls if ":" not in call.tool)
+    return attrs.evolve(final_state, calls=calls)
+
+
+def _fields_of(verdict: Any) -> dict[str, Any]:
+    if not isinstance(verdict, Verdict):
+        msg = f"verify returned a {type(verdict).__name__} and not a Verdict"
+        raise BadVerdictError(msg)
+    reward = float(verdict.reward)
+    if not math.isfinite(reward):
+        msg = f"the reward is {reward}"
+        raise BadVerdictError(msg)
+    fields: dict[str, Any] = {**verdict.fields, "reward": reward}
+    dump(fields)  # a field that is not JSON must fail here, where it is the verifier's fault
+    return fields

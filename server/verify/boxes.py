@@ -1,0 +1,85 @@
+"""The sandboxes that verifiers use: what they start from, and how much they may print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+import trio
+
+from sandbox.errors import Gone
+from sandbox.frames import FrameError
+from sandbox.limits import KIB, Limits
+from sandbox.observation import Ending, Observation, Outcome
+from sandbox.profile import Handler, Profile
+from server.verify.setup import MODULES
+from tools.judging import ROLES
+
+if TYPE_CHECKING:
+    from sandbox.box import Box
+
+
+class OpensSandboxes(Protocol):
+    """A `Rollout`, or whatever else opens fresh sandboxes of a verifier's profile."""
+
+    def open_sandbox(self, limits: Limits | None = None) -> AbstractAsyncContextManager[Box]:
+        """Open a sandbox in which nothing has run yet."""
+        ...
+
+
+HANDLERS = tuple(
+    Handler(name=name, lane=lane, target=target, streams=streams)
+    for name, (lane, target, streams) in ROLES.items()
+)
+"""What every verifier's profile must be able to do."""
+
+LIMITS = Limits(call_seconds=30.0, idle_seconds=120.0, session_seconds=600.0)
+
+VERIFIER = Profile(name="verifier", preload=MODULES, handlers=HANDLERS, limits=LIMITS)
+"""What verifiers' sandboxes start from unless an environment brings a profile of its own."""
+
+
+def limits_for_output(limits: Limits, expected_bytes: int) -> Limits:
+    """Return `limits` with room to keep all of an output that should have `expected_bytes`.
+
+    Twice as much and 64 KiB on top: what is longer is wrong, whatever the comparator forgives.
+    """
+    room = max(limits.output_bytes, 2 * expected_bytes + 64 * KIB)
+    return attrs.evolve(limits, output_bytes=room, flood_bytes=max(limits.flood_bytes, 2 * room))
+
+
+_MARGIN_SECONDS = 5.0
+"""What ending a verdict in good order may take."""
+
+
+def deadline_after(seconds: float) -> float:
+    """Return when a suite that may take `seconds` must be over, by Trio's clock.
+
+    Earlier if whoever called gives it less time. A suite that were cut off by its caller would be no verdict,
+    and then a slow solution could choose not to be judged; one that ends by itself is a timeout of the
+    solution's.
+    """
+    return min(trio.current_time() + seconds, trio.current_effective_deadline() - _MARGIN_SECONDS)
+
+
+async def ask(box: Box, handler: str, arguments: Mapping[str, Any], seconds: float) -> Observation:
+    """Call a handler of `box`, with whatever the guest can do to the box itself made an observation too.
+
+    Between two calls the guest may use up its memory or kill its own processes, and its source may be too
+    large to send. That is an outcome like others: were it an exception, a solution could choose not to be
+    judged.
+
+    Raises:
+        Gone: the box ended by no doing of the guest's.
+    """
+    try:
+        return await box.call(handler, arguments, seconds=seconds)
+    except Gone as gone:
+        if Ending(gone.ending).is_ours:
+            raise
+        outcome = Outcome.OUT_OF_MEMORY if gone.ending == Ending.OUT_OF_MEMORY else Outcome.KILLED
+        return Observation(outcome=outcome, error=str(gone))
+    except FrameError as error:
+        return Observation(outcome=Outcome.ERROR, error=str(error))

@@ -1,0 +1,107 @@
+"""Verifies programs: standard input in, standard output out, each case in a sandbox of its own.
+
+A fresh sandbox per case means that nothing a program leaves behind (files, processes, a count of its runs)
+can serve it in the next. The expected output stays here. What the program printed is what the server read
+from the pipe, and its exit status is what its parent process saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import trio
+
+from sandbox.limits import Limits
+from sandbox.observation import Observation, Outcome
+from server.verify.boxes import LIMITS, OpensSandboxes, ask, deadline_after, limits_for_output
+from server.verify.comparators import Comparator, by_lines
+from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
+
+_SIGXCPU = -24
+_SIGKILL = -9
+_WALL_TO_CPU = 3.0
+_DETAIL = 300
+
+
+@attrs.frozen
+class ProgramCase:
+    """What a program reads and what it must print."""
+
+    stdin: str
+    expected: str
+
+
+@attrs.frozen(kw_only=True)
+class ProgramVerifier:
+    """Judges programs by their output.
+
+    Attributes:
+        compare: when an output counts as the expected one.
+        setup: source that is run before the program in its namespace.
+        cpu_seconds: processor time of the program. The wall clock's bound is three times that, so that a
+            loaded machine changes no verdict.
+        total_seconds: the whole suite, wall clock. The case that would begin after that counts as a timeout.
+        stop_at_first: whether the cases after the first failed one are left out.
+        limits: bounds of each case's sandbox.
+    """
+
+    compare: Comparator = by_lines
+    setup: str = ""
+    cpu_seconds: int = 10
+    total_seconds: float = 600.0
+    stop_at_first: bool = True
+    limits: Limits = LIMITS
+
+    async def verify(self, opener: OpensSandboxes, source: str, cases: Sequence[ProgramCase]) -> Report:
+        """Run `source` on each case in turn.
+
+        Raises:
+            SandboxError: a sandbox could not be had, which is our failure and no verdict.
+        """
+        results: list[CaseResult] = []
+        deadline = deadline_after(self.total_seconds)
+        for case in cases:
+            if trio.current_time() > deadline:
+                results.append(OVER)
+                break
+            results.append(await self._run(opener, source, case))
+            if self.stop_at_first and results[-1].verdict is not CaseVerdict.PASSED:
+                break
+        return Report(results=results, cases=len(cases))
+
+    async def _run(self, opener: OpensSandboxes, source: str, case: ProgramCase) -> CaseResult:
+        limits = limits_for_output(self.limits, len(case.expected.encode("utf-8", "surrogatepass")))
+        arguments = {
+            "source": source,
+            "stdin": case.stdin,
+            "setup": self.setup,
+            "cpu_seconds": self.cpu_seconds,
+        }
+        async with opener.open_sandbox(limits) as box:
+            seen = await ask(box, "run_program", arguments, _WALL_TO_CPU * self.cpu_seconds)
+        return self._judge(seen, case.expected)
+
+    def _judge(self, seen: Observation, expected: str) -> CaseResult:
+        if seen.outcome is not Outcome.OK:
+            verdict = CaseVerdict.of(seen.outcome)
+            return CaseResult(verdict=verdict, detail=seen.error or str(seen.outcome), output=seen.stdout)
+        code = _exit_code(seen.value)
+        if code != 0:
+            verdict = {_SIGXCPU: CaseVerdict.TIMEOUT, _SIGKILL: CaseVerdict.OUT_OF_MEMORY}.get(code)
+            detail = seen.stderr.strip()[-_DETAIL:] or f"exit code {code}"
+            return CaseResult(verdict=verdict or CaseVerdict.ERROR, detail=detail, output=seen.stdout)
+        if "stdout" in seen.truncated:
+            why: str | None = "Wrong answer: too much output"
+        else:
+            why = self.compare(expected, seen.stdout)
+        if why is None:
+            return PASSED
+        return CaseResult(verdict=CaseVerdict.WRONG_ANSWER, detail=why, output=seen.stdout)
+
+
+def _exit_code(value: Any) -> int:
+    """Return the exit code in the lane's answer; what makes no sense is a failure, for it may be hostile."""
+    code = value.get("exit_code") if isinstance(value, dict) else None
+    return code if isinstance(code, int) and not isinstance(code, bool) else 1

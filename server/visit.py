@@ -1,0 +1,51 @@
+"""What is known of one request besides its body: whose it is, and what became of its reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from server.exchanges import Exchange
+    from server.sessions import Sessions
+    from server.wire import Reply
+
+SCOPE_KEY = "creche"
+"""Where in the ASGI scope a request's visit is kept."""
+
+
+@attrs.define(eq=False)
+class Visit:
+    """One request.
+
+    Attributes:
+        sessions: the registry it may act on.
+        known_id: the session id in its cookie, if it brought a good one.
+        session_id: the id that the reply's cookie will name; a fresh one unless the request brought one.
+        name: its Idempotency-Key.
+        rollout: NeMo Gym's rollout id, if the path carried one.
+        exchange: the tool call that it attends.
+        is_gone: whether the client has hung up.
+        is_delivered: whether the reply was sent while the client was there.
+    """
+
+    sessions: Sessions
+    known_id: str | None
+    session_id: str
+    name: str | None = None
+    rollout: str | None = None
+    exchange: Exchange | None = None
+    is_gone: bool = False
+    is_delivered: bool = False
+
+    async def attend(self, exchange: Exchange) -> Reply:
+        """Wait for a call's reply, as one of those whom it is for."""
+        exchange.attending += 1
+        self.exchange = exchange
+        return await exchange.wait()
+
+    def end(self) -> None:
+        """Note the end of the request, by whatever road."""
+        if self.exchange is not None:
+            self.exchange.leave(is_delivered=self.is_delivered)

@@ -1,0 +1,1 @@
+"""The tests: folders mirror the packages, and `whole` drives a real server by HTTP."""

