@@ -13,21 +13,24 @@ Knows no HTTP and no rewards. Five kinds of process take part::
       │         └─ init      PID 1 of the session's own PID namespace, in its own user,       inside/init.py
       │              │       mount, IPC, UTS, cgroup (and network) namespaces
       │              │  SEQPACKET socket "line", the lifeline: start a lane, a lane ended. EOF means exit.
-      │              └─ lanes    one process per kind of tool, forked by init; hostile from its  inside/lane.py
-      │                          first call on. Pipes: requests, replies, stdout, stderr.
+      │              └─ lanes    one process per kind of tool, forked by init; hostile from     inside/lane.py
+      │                          its first call on. Pipes: requests, replies, stdout, stderr.
 
-**Who kills whom.** A session ends by SIGKILL to its init, through a pidfd that the server holds: the kernel then
-kills whatever is left in that PID namespace, however it forked. All sessions' namespaces are inside their zygote's, so
-a dead zygote takes its sessions with it; the zygote exits when its steering socket reports an end of file, which the
-kernel guarantees when the server dies, by whatever signal. So nothing needs to run for nothing to be left.
+**Who kills whom.** A session ends by SIGKILL to its init, through a pidfd that the server holds: the kernel
+then kills whatever is left in that PID namespace, however it forked. All sessions' namespaces are inside
+their zygote's, so a dead zygote takes its sessions with it; the zygote exits when its steering socket reports
+an end of file, which the kernel guarantees when the server dies, by whatever signal. So nothing needs to run
+for nothing to be left.
 
-**Who reaps whom.** Init reaps all that is orphaned in its session; the zygote reaps inits and reports each with its
-status; the keeper reaps the zygote; the server reaps the keeper.
+**Who reaps whom.** Init reaps all that is orphaned in its session; the zygote reaps inits and reports each
+with its status; the keeper reaps the zygote; the server reaps the keeper.
 
-**What is believed.** Init and zygote are ours and run no model code. They hold no secrets all the same, and what they say is
-about their own doing only (a process started, a process ended). A lane is hostile: its replies are bounded, parsed strictly, and count
-as data. Nothing in a lane's reach is a UNIX socket, so it cannot be handed, nor hand over, a descriptor.
+**What is believed.** Init and zygote are ours and run no model code. They hold no secrets all the same, and
+what they say is about their own doing only (a process started, a process ended). A lane is hostile: its
+replies are bounded, parsed strictly, and count as data. Nothing in a lane's reach is a UNIX socket, so it
+cannot be handed, nor hand over, a descriptor.
 
-**Why a zygote.** Starting Python costs 10 to 15 ms, importing numpy 110 ms more; forking a process that has done both costs one or
-two. Forking is only sound from a single-threaded process: the server is not one, so it never forks, it asks the zygote to.
+**Why a zygote.** Starting Python costs 10 to 15 ms, importing numpy 110 ms more; forking a process that has
+done both costs one or two. Forking is only sound from a single-threaded process: the server is not one, so it
+never forks, it asks the zygote to.
 """

@@ -6,8 +6,9 @@ user must see the exception that happened, not the wrapping.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
+from typing import cast
 
 import trio
 
@@ -15,12 +16,15 @@ import trio
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     found: list[BaseException] = []
     for each in group.exceptions:
-        found += _leaves(each) if isinstance(each, BaseExceptionGroup) else [each]
+        if isinstance(each, BaseExceptionGroup):
+            found += _leaves(cast("BaseExceptionGroup[BaseException]", each))
+        else:
+            found.append(each)
     return found
 
 
 @contextmanager
-def bare_exceptions() -> Iterator[None]:
+def bare_exceptions() -> Generator[None]:
     """Let the first exception of a group out bare; the others stay in the group, which becomes its context.
 
     A cancellation among others gives way to them, as it does in a nursery.

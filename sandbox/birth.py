@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import Any
 
@@ -60,17 +61,19 @@ async def start_box(
         except OSError as error:
             msg = f"no descriptors left for a session: {error}"
             raise Exhausted(msg) from None
-        request = _request(cage, profile, limits, promised, user, group, first)
+        request = _request(profile, limits, promised, user, group, first)
         descriptors = [theirs.fileno(), *pipes.far, *(group.join if group else ())]
         with trio.CancelScope(shield=True, deadline=trio.current_time() + START_SECONDS):
-            name, birth = await cage.start_session(request, descriptors)
+            birth = await cage.start_session(request, descriptors)
             theirs.close()
             pipes.close_far()
             try:
                 tree, lane = await _await_ready(line, first, pipes)
-                _check(birth, lane, promised, user)
+                on_failure.callback(os.close, tree)
+                on_failure.callback(lane.process.close)
+                _check(birth, lane, user)
             except BaseException:
-                await _end(cage, birth)
+                await _end(birth)
                 raise
             on_failure.pop_all()
             return Box(
@@ -91,7 +94,6 @@ async def start_box(
 
 
 def _request(
-    cage: Cage,
     profile: Profile,
     limits: Limits,
     promised: posture.Posture,
@@ -110,7 +112,6 @@ def _request(
         "processes": limits.processes,
         "disk_bytes": limits.disk_bytes,
         "disk_inodes": limits.disk_inodes,
-        "environment": cage.environment,
     }
 
 
@@ -120,7 +121,8 @@ async def _await_ready(line: Line, first: str, pipes: LanePipes) -> tuple[int, L
         msg = "the session's init died while it was being set up"
         raise WouldNotStart(msg)
     if report.message["op"] == "failed":
-        msg = f"the session could not be set up: {report.message['error']}; `creche doctor` names the cause and the remedy"
+        what = report.message["error"]
+        msg = f"the session could not be set up: {what}; `creche doctor` names the cause and the remedy"
         raise WouldNotStart(msg)
     tree, process = report.descriptors
     return tree, Lane(first, pipes, HeldProcess(process))
@@ -133,7 +135,7 @@ def _init(birth: Birth) -> HeldProcess:
     return birth.init
 
 
-def _check(birth: Birth, lane: Lane, promised: posture.Posture, user: int | None) -> None:
+def _check(birth: Birth, lane: Lane, user: int | None) -> None:
     outside = posture.own_user() if user is None else OUTSIDE_IDS + user
     try:
         posture.check((_init(birth).pid(), lane.process.pid()), outside)
@@ -142,7 +144,7 @@ def _check(birth: Birth, lane: Lane, promised: posture.Posture, user: int | None
         raise PostureMismatch(msg) from None
 
 
-async def _end(cage: Cage, birth: Birth) -> None:
+async def _end(birth: Birth) -> None:
     init = _init(birth)
     init.kill()
     with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):

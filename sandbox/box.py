@@ -1,7 +1,7 @@
 """A live sandbox: ask it things, then finish it and take what is left.
 
-Made by `Launcher.open_sandbox`. Its processes belong to it: when the block it was opened in is left, by whatever road, they are
-killed and reaped before the block ends.
+Made by `Launcher.open_sandbox`. Its processes belong to it: when the block it was opened in is left, by
+whatever road, they are killed and reaped before the block ends.
 """
 
 from __future__ import annotations
@@ -42,21 +42,24 @@ class Box:
 
     limits: Limits
     posture: Posture
-    _profile: Profile
-    _cage: Cage
-    _birth: Birth
-    _init: HeldProcess
-    _line: Line
-    _tree: int
-    _group: Group | None
-    _lanes: dict[str, Lane]
-    _locks: dict[str, trio.Lock] = attrs.field(factory=dict)
-    _calls: list[CallRecord] = attrs.field(factory=list)
+    _profile: Profile = attrs.field(alias="profile")
+    _cage: Cage = attrs.field(alias="cage")
+    _birth: Birth = attrs.field(alias="birth")
+    _init: HeldProcess = attrs.field(alias="init")
+    _line: Line = attrs.field(alias="line")
+    _tree: int = attrs.field(alias="tree")
+    _group: Group | None = attrs.field(alias="group")
+    _lanes: dict[str, Lane] = attrs.field(alias="lanes")
+    _locks: dict[str, trio.Lock] = attrs.field(factory=dict[str, trio.Lock])
+    _calls: list[CallRecord] = attrs.field(factory=list[CallRecord])
     _ending: Ending | None = None
     _final: FinalState | None = None
+    _finishing: trio.Lock = attrs.field(factory=trio.Lock)
     _out_of_memory_seen: int = 0
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], *, seconds: float | None = None) -> Observation:
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, seconds: float | None = None
+    ) -> Observation:
         """Have a handler of the profile run inside, and return what came of it.
 
         Calls on one lane take turns, in the order in which they came; lanes run side by side.
@@ -71,34 +74,43 @@ class Box:
             KeyError: the profile has no such handler.
             sandbox.frames.FrameError: the arguments are too large. Nothing was sent.
 
-        When it is cancelled, what the call does inside goes on until the next call on that lane, which then gets a
-        fresh process.
+        When it is cancelled, what the call does inside goes on until the next call on that lane, which then
+        gets a fresh process.
         """
         handler = next((each for each in self._profile.handlers if each.name == tool), None)
         if handler is None:
             raise KeyError(tool)
         async with self._locks.setdefault(handler.lane, trio.Lock()):
-            observation = await self._call_on(handler.lane, tool, arguments, seconds or self.limits.call_seconds)
+            observation = await self._call_on(
+                handler.lane, tool, arguments, seconds or self.limits.call_seconds
+            )
         self._calls.append(CallRecord(tool, arguments, observation))
         return observation
 
-    async def _call_on(self, name: str, tool: str, arguments: Mapping[str, Any], seconds: float) -> Observation:
+    async def _call_on(
+        self, name: str, tool: str, arguments: Mapping[str, Any], seconds: float
+    ) -> Observation:
         lane = await self._lane(name)
         exchange = await lane.call(tool, arguments, self.limits, seconds)
         if exchange.usable:
+            is_reset, lane.reset_untold = lane.reset_untold, False
+            return _observe(lane, exchange, is_reset=is_reset)
+        if exchange.outcome is Outcome.PROTOCOL_VIOLATION:
+            await self.end(Ending.PROTOCOL_VIOLATION)
             return _observe(lane, exchange)
-        with trio.CancelScope(shield=True):  # every wait in here has a deadline of its own
-            if exchange.outcome is Outcome.PROTOCOL_VIOLATION:
-                await self.end(Ending.PROTOCOL_VIOLATION)
-                return _observe(lane, exchange)
-            await self._end_lane(lane)
-            observation = _observe(lane, exchange, is_reset=True)
-            lane.close()
-            if self._count_out_of_memory() and exchange.outcome is Outcome.KILLED:
-                return attrs.evolve(
-                    observation, outcome=Outcome.OUT_OF_MEMORY, error=f"over {self.limits.memory_bytes} bytes of memory"
-                )
-            return observation
+        return await self._replace(lane, exchange)
+
+    async def _replace(self, lane: Lane, exchange: Exchange) -> Observation:
+        """End a lane that cannot be asked again; the next call on it starts a new one."""
+        await self._end_lane(lane)
+        observation = _observe(lane, exchange, is_reset=True)
+        lane.close()
+        if self._ending is not None and self._ending.is_ours:
+            raise Gone(self._ending)
+        if self._count_out_of_memory() and exchange.outcome is Outcome.KILLED:
+            error = f"over {self.limits.memory_bytes} bytes of memory"
+            return attrs.evolve(observation, outcome=Outcome.OUT_OF_MEMORY, error=error)
+        return observation
 
     async def _lane(self, name: str) -> Lane:
         """Return the running lane, started anew if need be."""
@@ -108,7 +120,8 @@ class Box:
         if lane is not None and lane.is_torn:
             await self._end_lane(lane)
             lane.close()
-            lane = None
+            lane = await self._start_lane(name)
+            lane.reset_untold = True
         return lane or await self._start_lane(name)
 
     async def _start_lane(self, name: str) -> Lane:
@@ -130,7 +143,7 @@ class Box:
         raise Gone(await self.wait_ended())
 
     async def _end_lane(self, lane: Lane) -> None:
-        """Kill the lane's processes and wait until its own is reaped; the box ends if that does not happen."""
+        """Kill the lane's processes and wait until its own is reaped; if that fails, end the box."""
         self._lanes.pop(lane.name, None)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
             self._line.send({"op": "kill", "lane": lane.name})
@@ -146,9 +159,10 @@ class Box:
         return self._out_of_memory_seen > before
 
     async def end(self, ending: Ending) -> None:
-        """Kill every process of the session and wait until they are reaped. The first ending given is the one that counts.
+        """Kill every process of the session and wait until they are reaped.
 
-        Shielded; waits at most `GONE_SECONDS`, after which the whole cage is given up.
+        The first ending given is the one that counts. Shielded; waits at most `GONE_SECONDS`, after which the
+        whole cage is given up.
         """
         if self._birth.dead.is_set():
             ending = self._unasked_ending()
@@ -178,23 +192,34 @@ class Box:
 
         Args:
             ending: the road to note, unless the sandbox has ended by another already.
+
+        Raises:
+            Gone: the block that the sandbox was opened in was left before.
         """
-        if self._final is None:
-            with trio.CancelScope(shield=True):  # both waits are bounded: end() by its deadline, the capture by its caps
+        async with self._finishing:
+            if self._final is not None:
+                return self._final
+            if self._tree < 0:
+                raise Gone(await self.wait_ended())
+            # Shielded, for half a capture is none; end() has a deadline of its own, the capture has bounds.
+            with trio.CancelScope(shield=True):
                 await self.end(ending)
-                usage = Usage(
-                    cpu_seconds=self._birth.death.cpu_seconds if self._birth.death else 0.0,
-                    peak_memory_bytes=self._group.peak_memory_bytes() if self._group else None,
-                )
-                files, rejected = await trio.to_thread.run_sync(capture_tree, self._tree, b"workspace", self.limits)
-            self._final = FinalState(
-                files=files,
-                rejected=rejected,
-                ended_by=await self.wait_ended(),
-                calls=tuple(self._calls),
-                usage=usage,
-            )
+                self._final = await self._capture()
+        assert self._final is not None  # noqa: S101 - nothing can cancel a shielded block without a deadline
         return self._final
+
+    async def _capture(self) -> FinalState:
+        files, rejected = await trio.to_thread.run_sync(capture_tree, self._tree, b"workspace", self.limits)
+        return FinalState(
+            files=files,
+            rejected=rejected,
+            ended_by=await self.wait_ended(),
+            calls=tuple(self._calls),
+            usage=Usage(
+                cpu_seconds=self._birth.death.cpu_seconds if self._birth.death else 0.0,
+                peak_memory_bytes=self._group.peak_memory_bytes() if self._group else None,
+            ),
+        )
 
     async def aclose(self) -> None:
         """End it if it lives, and let go of everything of it. Shielded, with deadlines."""
@@ -206,6 +231,7 @@ class Box:
         self._line.close()
         self._init.close()
         os.close(self._tree)
+        self._tree = -1
 
 
 def _observe(lane: Lane, exchange: Exchange, *, is_reset: bool = False) -> Observation:

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,22 @@ READY_SECONDS = 60.0
 START_SECONDS = 10.0
 """Starting a session takes 2 to 5 ms; a machine in trouble is given this long before the cage is given up."""
 
+STARTING = 16
+"""Requests that may wait at one zygote at a time. It forks one after the other, so more would only fill its
+socket's queue, and each brings a dozen descriptors, of which the kernel lets only so many be in flight."""
+
 GONE_SECONDS = 10.0
 """How long a killed process tree may take to be reaped: exit tears down its memory and its mounts first."""
 
-_BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.inside.cage import main; main(*map(int, sys.argv[2:4]))"
+_BOOTSTRAP = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from sandbox.inside.cage import main; main(*map(int, sys.argv[2:4]))"
+)
 
 
 @attrs.frozen
 class Death:
-    """How a session's init ended: its exit status (negative: the signal) and the CPU time of all it reaped."""
+    """How a session's init ended: its exit status (negative: the signal), and the CPU time of all."""
 
     status: int | None
     cpu_seconds: float
@@ -58,19 +65,19 @@ class Cage:
 
     Attributes:
         facts: what the zygote said when it was ready: its Python's version, the Landlock ABI, preload times.
-        environment: the variables of a session's processes.
+        starting: held while a session is being started; those who wait are served in order.
         lost: set once the zygote is gone, and every session in the cage with it.
     """
 
     _line: Line
     facts: dict[str, Any]
-    environment: dict[str, str]
     lost: trio.Event = attrs.field(factory=trio.Event)
-    _births: dict[str, Birth] = attrs.field(factory=dict)
+    starting: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(STARTING))
+    _births: dict[str, Birth] = attrs.field(factory=dict[str, Birth])
     _next: int = 0
 
-    async def start_session(self, request: dict[str, Any], descriptors: list[int]) -> tuple[str, Birth]:
-        """Have the zygote fork a session; return its name and its record once its init runs.
+    async def start_session(self, request: dict[str, Any], descriptors: list[int]) -> Birth:
+        """Have the zygote fork a session; return its record once its init runs.
 
         Not to be cancelled half-way: call it shielded, with a deadline.
 
@@ -94,11 +101,7 @@ class Cage:
             del self._births[name]
             msg = f"the kernel would not fork a session: {birth.error}"
             raise Exhausted(msg)
-        return name, birth
-
-    def forget(self, name: str) -> None:
-        """Drop the record of a session whose death has been seen."""
-        self._births.pop(name, None)
+        return birth
 
     async def listen(self) -> None:
         """Take the zygote's reports until it is gone; then every session of it is dead."""
@@ -115,6 +118,7 @@ class Cage:
                     birth.error = message["error"]
                     birth.started.set()
                 elif message["op"] == "ended":
+                    del self._births[message["session"]]
                     birth.death = Death(message["status"], message["cpu_seconds"])
                     birth.dead.set()
         finally:
@@ -168,7 +172,8 @@ async def _await_ready(line: Line) -> dict[str, Any]:
             msg = "the keeper or the zygote died while the cage was being built; its stderr says more"
             raise WouldNotStart(msg)
         if report.message["op"] == "failed":
-            msg = f"the cage could not be built, at {report.message['step']}: {report.message['error']}; `creche doctor` names the cause and the remedy"
+            what = f"{report.message['step']}: {report.message['error']}"
+            msg = f"the cage could not be built, at {what}; `creche doctor` names the cause and the remedy"
             raise Unsupported(msg)
         return report.message
     msg = f"the zygote was not ready within {READY_SECONDS:.0f} s"
@@ -176,10 +181,11 @@ async def _await_ready(line: Line) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_cage(plan: dict[str, Any]) -> AsyncIterator[Cage]:
+async def open_cage(plan: dict[str, Any]) -> AsyncGenerator[Cage]:
     """Build a cage and start its zygote; on the way out end it, with every session in it.
 
-    The body must have `Cage.listen` running as a task. Closing hangs up, then waits until the keeper is reaped.
+    The body must have `Cage.listen` running as a task. Closing hangs up, then waits until the keeper is
+    reaped.
 
     Raises:
         WouldNotStart: it could not be built; the message says at which step. Nothing is left.
@@ -187,10 +193,12 @@ async def open_cage(plan: dict[str, Any]) -> AsyncIterator[Cage]:
     process, ours = await _spawn(plan)
     line = Line(ours)
     try:
-        yield Cage(line, await _await_ready(line), plan["environment"])
+        yield Cage(line, await _await_ready(line))
     finally:
         line.close()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
             await process.wait()
-        if process.returncode is None:  # cannot happen short of a kernel bug; the keeper is ours and waits only
+        if (
+            process.returncode is None
+        ):  # cannot happen short of a kernel bug; the keeper is ours and waits only
             process.kill()

@@ -1,6 +1,7 @@
 """From a `Profile` to the exact contents of a cage: what is mounted where, copied, linked, set.
 
-The plan is plain data, made by the server before any privilege is used, and carried out by `sandbox.inside.cage`. What a session can
+The plan is plain data, made by the server before any privilege is used, and carried out by
+`sandbox.inside.cage`. What a session can
 read is exactly what is listed here:
 
 ==================================  =====================================================================
@@ -41,7 +42,8 @@ SITE_PACKAGES = "/opt/site-packages"
 
 IDS = 65_536
 OUTSIDE_IDS = 0x70000000
-"""As root, cage ids 0 to 65,535 are these ids outside: above the ranges that distributions give to users and containers."""
+"""As root, cage ids 0 to 65,535 are these ids outside: above the ranges that distributions give to users and
+containers."""
 
 _PROBE_SECONDS = 10
 _PROBE = """
@@ -52,7 +54,14 @@ print(json.dumps({
     "purelib": sysconfig.get_path("purelib", vars={"base": sys.base_prefix}),
 }))
 """
-_FAR_SIDE = ("sandbox/__init__.py", "sandbox/frames.py", "sandbox/packets.py", "sandbox/inside", "sandbox/linux", "tools")
+_FAR_SIDE = (
+    "sandbox/__init__.py",
+    "sandbox/frames.py",
+    "sandbox/packets.py",
+    "sandbox/inside",
+    "sandbox/linux",
+    "tools",
+)
 _OLDEST = (3, 9)
 
 
@@ -75,15 +84,17 @@ def find_interpreter(path: str | None) -> Interpreter:
     Raises:
         Unsupported: it cannot be run, or is older than Python 3.9.
     """
-    command = path or getattr(sys, "_base_executable", sys.executable)
+    command: str = path or getattr(sys, "_base_executable", None) or sys.executable
     try:
-        answer = subprocess.run(  # noqa: S603 - the operator's own choice of interpreter
+        answer = subprocess.run(
             [command, "-I", "-S", "-c", _PROBE],
             capture_output=True, check=True, timeout=_PROBE_SECONDS, env={}, stdin=subprocess.DEVNULL,
         ).stdout  # fmt: skip
         told = json.loads(answer)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        msg = f"the profile's interpreter {command} does not run: {error}; set Profile.python to one that does"
+        msg = (
+            f"the profile's interpreter {command} does not run: {error}; set Profile.python to one that does"
+        )
         raise Unsupported(msg) from None
     if tuple(told["version"]) < _OLDEST:
         msg = f"the profile's interpreter {command} is Python {told['version']}; it must be 3.9 or later"
@@ -100,7 +111,9 @@ def _top_levels(distribution: str, found: dict[str, Path]) -> None:
     try:
         installed = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
-        msg = f"the profile lets in {distribution!r}, which is not installed beside the server; pip install it"
+        msg = (
+            f"the profile lets in {distribution!r}, which is not installed beside the server; pip install it"
+        )
         raise Unsupported(msg) from None
     marker = f"\0{installed.name}"
     if marker in found:
@@ -153,7 +166,9 @@ def _far_side() -> dict[str, str]:
 
 def _etc() -> dict[str, str]:
     return {
-        "/etc/passwd": "root:x:0:0::/nonexistent:/usr/sbin/nologin\ncreche:x:1000:1000::/workspace:/bin/bash\n",
+        "/etc/passwd": (
+            "root:x:0:0::/nonexistent:/usr/sbin/nologin\ncreche:x:1000:1000::/workspace:/bin/bash\n"
+        ),
         "/etc/group": "root:x:0:\ncreche:x:1000:\n",
         "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
         "/etc/hostname": "creche\n",
@@ -171,11 +186,11 @@ def environment(profile: Profile, interpreter_bin: str, library_path: str | None
         "SHELL": "/bin/bash",
         "LANG": "C.UTF-8",
         "TERM": "dumb",
-        "TMPDIR": "/tmp",  # noqa: S108 - the session's own
+        "TMPDIR": "/tmp",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # the same actions give the same bytes, the order of a set included
         "MPLBACKEND": "Agg",
-        "MPLCONFIGDIR": "/tmp/matplotlib",  # noqa: S108
+        "MPLCONFIGDIR": "/tmp/matplotlib",
     }
     # One thread each: sessions share the cores, and a thread in the zygote would make its forks unsafe.
     for name in ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "VECLIB_MAXIMUM"):
@@ -201,7 +216,7 @@ def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlo
     """
     interpreter = find_interpreter(profile.python)
     trees = [{"source": "/usr", "target": "/usr"}]
-    links = {}
+    links: dict[str, str] = {}
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
         if os.path.islink(name):
             links[name] = os.readlink(name)
@@ -222,8 +237,8 @@ def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlo
     if os.path.exists("/etc/ld.so.cache"):
         copies["/etc/ld.so.cache"] = "/etc/ld.so.cache"
     if os.path.isdir("/etc/alternatives"):
-        links |= {f"/etc/alternatives/{name}": os.readlink(f"/etc/alternatives/{name}")
-                  for name in os.listdir("/etc/alternatives") if os.path.islink(f"/etc/alternatives/{name}")}  # fmt: skip
+        with os.scandir("/etc/alternatives") as entries:
+            links |= {entry.path: os.readlink(entry.path) for entry in entries if entry.is_symlink()}
     return {
         "privileged": privileged,
         "outside_ids": OUTSIDE_IDS,
@@ -234,7 +249,7 @@ def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlo
         "files": _etc(),
         "copies": copies,
         "directories": sorted(
-            {"/dev/shm", "/proc", "/workspace", "/tmp", "/etc", "/opt", "/var", "/run", SITE_PACKAGES}  # noqa: S108
+            {"/dev/shm", "/proc", "/workspace", "/tmp", "/etc", "/opt", "/var", "/run", SITE_PACKAGES}
             | {os.path.dirname(path) for path in copies}
         ),
         "python": executable,

@@ -1,9 +1,10 @@
 """Reading what a dead session left, from outside.
 
-The tree is hostile: every name, type, size and depth in it was chosen by the model. It is also frozen, because every process that could
-write to it has been reaped, so what is checked stays true. Each directory and file is opened relative to a descriptor with rules under which
-no link is followed and the file system is not left (`sandbox.linux.openat2`); before its content is read a file is known to be regular and
-to have one name. Everything is bounded: files, bytes, depth, entries looked at. What is over a bound or of the wrong kind
+The tree is hostile: every name, type, size and depth in it was chosen by the model. It is also frozen,
+because every process that could write to it has been reaped, so what is checked stays true. Each directory
+and file is opened relative to a descriptor with rules under which no link is followed and the file system is
+not left (`sandbox.linux.openat2`); before its content is read a file is known to be regular and to have one
+name. Everything is bounded: files, bytes, depth, entries looked at. What is over a bound or of the wrong kind
 is listed as rejected, with the reason; a hostile tree never raises.
 """
 
@@ -47,8 +48,8 @@ class _Budget:
 @attrs.define
 class _Walk:
     budget: _Budget
-    files: dict[str, CapturedFile] = attrs.field(factory=dict)
-    rejected: list[Rejected] = attrs.field(factory=list)
+    files: dict[str, CapturedFile] = attrs.field(factory=dict[str, CapturedFile])
+    rejected: list[Rejected] = attrs.field(factory=list[Rejected])
 
     def reject(self, path: bytes, reason: str) -> None:
         if len(self.rejected) < MAX_REJECTED:
@@ -57,7 +58,9 @@ class _Walk:
             self.rejected.append(Rejected("...", "more was rejected than is listed"))
 
 
-def capture_tree(tree: int, folder: bytes, limits: Limits) -> tuple[dict[str, CapturedFile], tuple[Rejected, ...]]:
+def capture_tree(
+    tree: int, folder: bytes, limits: Limits
+) -> tuple[dict[str, CapturedFile], tuple[Rejected, ...]]:
     """Read the regular files below `folder` of a frozen tree.
 
     Blocking; meant for a worker thread. Time is bounded by the session's own tmpfs bounds.
@@ -65,7 +68,8 @@ def capture_tree(tree: int, folder: bytes, limits: Limits) -> tuple[dict[str, Ca
     Args:
         tree: descriptor of the tree's top directory.
         folder: name of the directory in it to capture.
-        limits: `final_state_files` and `final_state_bytes` bound what is kept, `disk_inodes` what is looked at.
+        limits: `final_state_files` and `final_state_bytes` bound what is kept, `disk_inodes` what is looked
+        at.
 
     Returns:
         Path (relative to `folder`) to content, and what was rejected; both sorted by path.
@@ -165,26 +169,28 @@ def _capture_file(directory: int, name: bytes, path: bytes, found: os.stat_resul
 
 def _problem(path: bytes, found: os.stat_result, budget: _Budget) -> str | None:
     """Return why this must not be captured, None when it may be."""
-    for is_kind, name in _KINDS:
-        if is_kind(found.st_mode):
-            return name
-    if not stat.S_ISREG(found.st_mode):
-        return "not a regular file"
+    kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), None)
+    if kind is not None or not stat.S_ISREG(found.st_mode):
+        return kind or "not a regular file"
     if found.st_nlink != 1:
         return "hard link: the file has more than one name"
     if budget.files <= 0:
         return "too many files"
     if found.st_size > budget.total_bytes:
         return "too large: the final state's bytes are used up"
+    return None if _is_utf8(path) else "its name is not UTF-8"
+
+
+def _is_utf8(path: bytes) -> bool:
     try:
         path.decode("utf-8")
     except UnicodeDecodeError:
-        return "its name is not UTF-8"
-    return None
+        return False
+    return True
 
 
 def _read(file: int, size: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while size > 0:
         part = os.read(file, min(size, _CHUNK))
         if not part:

@@ -1,11 +1,11 @@
 """Control groups: where a session's memory and processes are counted and bounded.
 
-Version 2 where a delegated subtree is writable, the version 1 controllers where that is what there is, nothing otherwise (then
-rlimits and the watchdog do the bounding, and the posture says so). A session's groups are made ahead of time, joined by its init as its
-first act, and removed once it is reaped.
+Version 2 where a delegated subtree is writable, the version 1 controllers where that is what there is,
+nothing otherwise (then rlimits and the watchdog do the bounding, and the posture says so). A session's groups
+are made ahead of time, joined by its init as its first act, and removed once it is reaped.
 
-Groups are named ``creche-<pid>-<start time>/<number>`` after the server that owns them, so that the next start can tell what a killed
-server left from what a living one uses.
+Groups are named ``creche-<pid>-<start time>/<number>`` after the server that owns them, so that the next
+start can tell what a killed server left from what a living one uses.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class ControlGroups:
 
     version: int
     why_not: str = ""
-    _parents: dict[str, Path] = attrs.field(factory=dict)
+    _parents: dict[str, Path] = attrs.field(factory=dict[str, Path])
     _number: Iterator[int] = attrs.field(factory=itertools.count)
 
     def make(self) -> Group | None:
@@ -150,7 +150,7 @@ def _write(path: Path, value: int) -> None:
 
 def _own_paths() -> dict[str, str]:
     """Return controller → this process's path in its hierarchy; the version 2 hierarchy has the name ''."""
-    paths = {}
+    paths: dict[str, str] = {}
     for row in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = row.split(":", 2)
         for controller in controllers.split(","):
@@ -227,16 +227,18 @@ def _delegate(group: Path) -> Path:
 
 
 def sweep(parent: Path) -> int:
-    """Remove the groups below `parent` of servers that no longer live; return how many sessions' there were."""
+    """Remove what servers that no longer live left below `parent`; return how many sessions' it was."""
     swept = 0
     for entry in parent.iterdir():
         match = _OWN_NAME.match(entry.name)
         if not match or start_time(int(match[1])) == int(match[2]):
             continue
-        for folder in [path for path in entry.iterdir() if path.is_dir()]:
-            with contextlib.suppress(OSError):  # busy: its processes are still dying; the next start gets it
-                folder.rmdir()
-                swept += 1
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # another server that starts now was faster
+            for folder in [path for path in entry.iterdir() if path.is_dir()]:
+                with contextlib.suppress(
+                    OSError
+                ):  # busy: its processes are still dying; the next start gets it
+                    folder.rmdir()
+                    swept += 1
             entry.rmdir()
     return swept

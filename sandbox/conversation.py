@@ -1,14 +1,18 @@
 """One ask at a time over a stream: who may speak, until when, and what a broken rule means.
 
-The far side is hostile. It may answer late, never, twice, with another's id, with garbage, or not read what it is sent. There are
+The far side is hostile. It may answer late, never, twice, with another's id, with garbage, or not read what
+it is sent. There are
 four results of asking, and only the first leaves the conversation usable:
 
 * a `Reply` with the asked id;
-* `Silence`, when the deadline passed: the same question may be waited for again (after an interrupt, say), nothing was lost;
+* `Silence`, when the deadline passed: the same question may be waited for again (after an interrupt, say),
+  nothing was lost;
 * `HungUp`, when the stream ended;
-* `Incoherent`, when what came was not a reply of the agreed form to the question that is open. There is no resynchronising.
+* `Incoherent`, when what came was not a reply of the agreed form to the question that is open. There is no
+  resynchronising.
 
-Knows streams, not pipes or processes, so that all of this is tested on memory streams with a clock that jumps.
+Knows streams, not pipes or processes, so that all of this is tested on memory streams with a clock that
+jumps.
 """
 
 from __future__ import annotations
@@ -25,15 +29,15 @@ _CHUNK = 1 << 16
 _OUTCOMES = ("ok", "error")
 
 
-class Silence(Exception):  # noqa: N818 - it is a result, named for what happened
+class Silence(Exception):
     """No reply before the deadline. The question stays open: call `reply` again, or end the conversation."""
 
 
-class HungUp(Exception):  # noqa: N818
+class HungUp(Exception):
     """The far side closed the stream, or died. The conversation is over."""
 
 
-class Incoherent(Exception):  # noqa: N818
+class Incoherent(Exception):
     """The far side broke the protocol. The conversation is over."""
 
 
@@ -107,7 +111,7 @@ class Conversation:
                     raise HungUp from None
                 if not data:
                     raise HungUp
-                self._reader.feed(data)
+                self._reader.feed(bytes(data))
         raise Silence
 
     def _accept(self, message: dict[str, Any]) -> Reply:

@@ -51,7 +51,7 @@ class FinalState:
         usage: what it used.
     """
 
-    files: Mapping[str, CapturedFile] = attrs.field(factory=dict)
+    files: Mapping[str, CapturedFile] = attrs.field(factory=dict[str, CapturedFile])
     rejected: tuple[Rejected, ...] = ()
     ended_by: Ending = Ending.FINISHED
     calls: tuple[CallRecord, ...] = ()

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 HEADER = struct.Struct(">I")
 
@@ -21,6 +22,11 @@ MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """From the far side outwards: enough for a few figures in base64; the output streams travel apart."""
+
+MAX_DEPTH = 100
+"""Objects and lists within one another. A message that can be read here must be writable elsewhere, further
+down a stack or in a
+Python that recurses less deeply: else a guest could choose an error of ours."""
 
 _MAX_DEPTH_ERRORS = (RecursionError, ValueError)
 
@@ -33,14 +39,33 @@ def encode(message: dict[str, Any], max_bytes: int) -> bytes:
     """Return `message` as one frame.
 
     Raises:
-        FrameError: the encoded message is longer than `max_bytes`.
+        FrameError: the encoded message is longer than `max_bytes`, or nested deeper than `MAX_DEPTH`.
         TypeError, ValueError: the message is not JSON.
     """
     body = json.dumps(message, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
     if len(body) > max_bytes:
         msg = f"a message of {len(body)} bytes is over the bound of {max_bytes}"
         raise FrameError(msg)
+    _check_depth(message, body)
     return HEADER.pack(len(body)) + body
+
+
+def _check_depth(message: dict[str, Any], body: bytes) -> None:
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:  # nearly always, and far cheaper than looking
+        return
+    level: list[Any] = [message]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner for outer in level for inner in _inner(outer) if isinstance(inner, (dict, list, tuple))
+        ]
+        if not level:
+            return
+    msg = f"a message is nested deeper than {MAX_DEPTH}"
+    raise FrameError(msg)
+
+
+def _inner(outer: Any) -> Iterable[Any]:
+    return cast("dict[str, Any]", outer).values() if isinstance(outer, dict) else outer
 
 
 def _no_constant(name: str) -> None:
@@ -55,14 +80,16 @@ def decode(body: bytes) -> dict[str, Any]:
         FrameError: it is not UTF-8, not JSON (NaN and infinities are not), too deep, or not an object.
     """
     try:
-        message = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        message: Any = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
     except _MAX_DEPTH_ERRORS as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         msg = f"a frame's body is not JSON: {type(error).__name__}"
         raise FrameError(msg) from None
     if not isinstance(message, dict):
         msg = "a frame's body is not an object"
         raise FrameError(msg)
-    return message
+    checked = cast("dict[str, Any]", message)
+    _check_depth(checked, body)
+    return checked
 
 
 class FrameReader:

@@ -46,6 +46,7 @@ def examine_host() -> Host:
     return Host(
         kernel=(int(major), int("".join(c for c in minor if c.isdigit()) or "0")),
         machine=platform.machine(),
-        privileged=os.geteuid() == 0 and all(capabilities >> bit & 1 for bit in _CAPABILITIES_TO_BUILD.values()),
+        privileged=os.geteuid() == 0
+        and all(capabilities >> bit & 1 for bit in _CAPABILITIES_TO_BUILD.values()),
         landlock=landlock.abi(),
     )

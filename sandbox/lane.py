@@ -19,10 +19,12 @@ from sandbox.pidfd import HeldProcess
 from sandbox.pipes import LanePipes
 
 QUICK_SECONDS = 0.005
-"""A call is first waited for without reading its output: most answer at once, and what they print fits the pipes."""
+"""A call is first waited for without reading its output: most answer at once, and what they print fits the
+pipes."""
 
 GRACE_SECONDS = 1.0
-"""Between the interrupt at a call's deadline and the kill: long enough to unwind, short enough to wait for."""
+"""Between the interrupt at a call's deadline and the kill: long enough to unwind, short enough to wait
+for."""
 
 
 @attrs.frozen
@@ -44,13 +46,20 @@ class Exchange:
 
 @attrs.define(eq=False)
 class Lane:
-    """A running process of a session and the way to it."""
+    """A running process of a session and the way to it.
+
+    Attributes:
+        name: the kind of tool that it runs.
+        process: the process.
+        reset_untold: it replaces one whose call was cancelled, so no observation has told of the loss.
+    """
 
     name: str
     _pipes: LanePipes
     process: HeldProcess
     _conversation: Conversation = attrs.field(init=False)
     _in_call: bool = False
+    reset_untold: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Open the conversation over the lane's pipes."""
@@ -78,10 +87,14 @@ class Lane:
         finally:
             self._in_call = False
 
-    async def _exchange(self, tool: str, arguments: Mapping[str, Any], flood: int, deadline: float) -> Exchange:
+    async def _exchange(
+        self, tool: str, arguments: Mapping[str, Any], flood: int, deadline: float
+    ) -> Exchange:
         try:
             await self._conversation.ask(tool, arguments, deadline)
-            return _replied(await self._conversation.reply(min(deadline, trio.current_time() + QUICK_SECONDS)))
+            return _replied(
+                await self._conversation.reply(min(deadline, trio.current_time() + QUICK_SECONDS))
+            )
         except (HungUp, Incoherent) as error:
             return _broken(error)
         except Silence:

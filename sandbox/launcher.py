@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -38,8 +38,8 @@ class Launcher:
     _tier: Tier
     _control_groups: ControlGroups
     _nursery: trio.Nursery
-    _cages: dict[Profile, Cage] = attrs.field(factory=dict)
-    _building: dict[Profile, trio.Lock] = attrs.field(factory=dict)
+    _cages: dict[Profile, Cage] = attrs.field(factory=dict[Profile, Cage])
+    _building: dict[Profile, trio.Lock] = attrs.field(factory=dict[Profile, trio.Lock])
     _free_ids: list[int] = attrs.field(factory=lambda: list(range(IDS - 1, 0, -1)))
     alive: int = 0
     mismatches: int = 0
@@ -79,19 +79,20 @@ class Launcher:
         )
 
     @asynccontextmanager
-    async def open_sandbox(self, profile: Profile, limits: Limits | None = None) -> AsyncIterator[Box]:
+    async def open_sandbox(self, profile: Profile, limits: Limits | None = None) -> AsyncGenerator[Box]:
         """Start a session's sandbox; on the way out, by whatever road, kill it and wait until it is gone.
 
         Raises:
-            WouldNotStart: it could not be had; `Unsupported` when the machine or the configuration is to blame,
-                `Exhausted` when trying again later may help, `PostureMismatch` when it was not as promised. Nothing
-                of it is left, and the launcher stays usable.
+            WouldNotStart: it could not be had; `Unsupported` when the machine or the configuration is to
+                blame, `Exhausted` when trying again later may help, `PostureMismatch` when it was not as
+                promised. Nothing of it is left, and the launcher stays usable.
         """
         cage = await self.warm(profile)
         limits = limits or profile.limits
         with self._lend_user() as user, self._lend_group(limits) as group:
             try:
-                box = await start_box(cage, profile, limits, self.posture(profile), user, group)
+                async with cage.starting:
+                    box = await start_box(cage, profile, limits, self.posture(profile), user, group)
             except PostureMismatch:
                 self.mismatches += 1
                 raise
@@ -103,8 +104,8 @@ class Launcher:
                 await box.aclose()
 
     @contextmanager
-    def _lend_user(self) -> Iterator[int | None]:
-        """Lend a user id, as the cage numbers them, that no other living session has; None when there is only our own."""
+    def _lend_user(self) -> Generator[int | None]:
+        """Lend a user id that no other living session has; None when there is only the server's own."""
         if not self.host.privileged:
             yield None
             return
@@ -118,7 +119,7 @@ class Launcher:
             self._free_ids.append(user)
 
     @contextmanager
-    def _lend_group(self, limits: Limits) -> Iterator[Group | None]:
+    def _lend_group(self, limits: Limits) -> Generator[Group | None]:
         try:
             group = self._control_groups.make()
         except OSError as error:
@@ -134,7 +135,7 @@ class Launcher:
 
 
 async def _keep_cage(plan: dict[str, Any], *, task_status: trio.TaskStatus[Cage | WouldNotStart]) -> None:
-    """Build a cage and live as long as it does. A failure to build is handed to whoever asked, not to the nursery."""
+    """Build a cage and live as long as it does; a failure is for whoever asked, not for the nursery."""
     try:
         async with open_cage(plan) as cage:
             task_status.started(cage)
@@ -148,12 +149,13 @@ def _demand(tier: Tier, host: Host) -> None:
         msg = f"there is no tier {tier!r}; the tier is 'full'"
         raise Unsupported(msg)
     if host.kernel < _OLDEST_KERNEL:
-        msg = f"Linux {host.kernel[0]}.{host.kernel[1]} is too old for the tier 'full': it needs 5.12 or later; upgrade the kernel"
+        version = ".".join(map(str, host.kernel))
+        msg = f"Linux {version} is too old for the tier 'full': it needs 5.12 or later; upgrade the kernel"
         raise Unsupported(msg)
 
 
 @asynccontextmanager
-async def open_launcher(*, tier: Tier = "full") -> AsyncIterator[Launcher]:
+async def open_launcher(*, tier: Tier = "full") -> AsyncGenerator[Launcher]:
     """Open a launcher; on the way out end every cage, and with it whatever still lives in one.
 
     Args:

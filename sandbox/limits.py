@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -10,13 +11,19 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
-def _positive(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+def _positive(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         msg = f"{attribute.name} must be a number above 0, not {value!r}"
         raise ValueError(msg)
 
 
-def _at_least_five(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+def _whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        msg = f"{attribute.name} must be a whole number above 0, not {value!r}"
+        raise ValueError(msg)
+
+
+def _at_least_five(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
     # init, a runner, a shell and its first child must fit, or no tool could ever answer.
     minimum = 5
     if value < minimum:
@@ -45,16 +52,16 @@ class Limits:
     call_seconds: float = attrs.field(default=30.0, validator=_positive)
     idle_seconds: float = attrs.field(default=600.0, validator=_positive)
     session_seconds: float = attrs.field(default=3600.0, validator=_positive)
-    memory_bytes: int = attrs.field(default=512 * MIB, validator=_positive)
-    processes: int = attrs.field(default=64, validator=[_positive, _at_least_five])
-    disk_bytes: int = attrs.field(default=256 * MIB, validator=_positive)
-    disk_inodes: int = attrs.field(default=16_384, validator=_positive)
-    output_bytes: int = attrs.field(default=64 * KIB, validator=_positive)
-    flood_bytes: int = attrs.field(default=64 * MIB, validator=_positive)
-    final_state_bytes: int = attrs.field(default=64 * MIB, validator=_positive)
-    final_state_files: int = attrs.field(default=4096, validator=_positive)
+    memory_bytes: int = attrs.field(default=512 * MIB, validator=_whole)
+    processes: int = attrs.field(default=64, validator=[_whole, _at_least_five])
+    disk_bytes: int = attrs.field(default=256 * MIB, validator=_whole)
+    disk_inodes: int = attrs.field(default=16_384, validator=_whole)
+    output_bytes: int = attrs.field(default=64 * KIB, validator=_whole)
+    flood_bytes: int = attrs.field(default=64 * MIB, validator=_whole)
+    final_state_bytes: int = attrs.field(default=64 * MIB, validator=_whole)
+    final_state_files: int = attrs.field(default=4096, validator=_whole)
 
-    def lowered(self, wishes: Mapping[str, float]) -> Limits:
+    def lowered(self, wishes: Mapping[str, Any]) -> Limits:
         """Return these limits with some of them lowered.
 
         Args:
@@ -69,7 +76,8 @@ class Limits:
                 known = ", ".join(attrs.fields_dict(Limits))
                 msg = f"{name}: no such limit; there are {known}"
                 raise ValueError(msg)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value > getattr(self, name):
-                msg = f"{name}: may only be lowered to a number at or below {getattr(self, name)}, not {value!r}"
+            most = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value > most:
+                msg = f"{name}: may only be lowered to a number at or below {most}, not {value!r}"
                 raise ValueError(msg)
         return attrs.evolve(self, **wishes)

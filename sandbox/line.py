@@ -31,7 +31,7 @@ class Line:
     """Our end of a control socket. Reports are read on demand; one that nobody waits for yet is kept."""
 
     _socket: socket.socket
-    _kept: list[Report] = attrs.field(factory=list)
+    _kept: list[Report] = attrs.field(factory=list[Report])
     _reading: trio.Lock = attrs.field(factory=trio.Lock)
 
     def __attrs_post_init__(self) -> None:
@@ -41,8 +41,8 @@ class Line:
     def send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
         """Send an order; a far side that is gone is noticed when waiting for its report.
 
-        Orders are few and small, so the socket's queue never fills; should it (an init that was stopped, which nothing
-        inside can do), BlockingIOError comes out and the caller ends the session.
+        Orders are few and small, so the socket's queue never fills; should it (an init that was stopped,
+        which nothing inside can do), BlockingIOError comes out and the caller ends the session.
         """
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             packets.send(self._socket, message, descriptors)
@@ -53,7 +53,10 @@ class Line:
             try:
                 packet = packets.receive(self._socket)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._socket)
+                try:
+                    await trio.lowlevel.wait_readable(self._socket)
+                except trio.ClosedResourceError:  # we hung up while waiting
+                    return None
             except ConnectionResetError:
                 return None
             else:
@@ -84,4 +87,6 @@ class Line:
         for report in self._kept:
             report.discard()
         self._kept.clear()
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()

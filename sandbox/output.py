@@ -12,6 +12,9 @@ import trio
 
 _CHUNK = 1 << 16
 
+# First bytes of UTF-8 sequences of two, three and four bytes begin here; between the first two lie others.
+_CONTINUATION, _TWO, _THREE, _FOUR = 0b1000_0000, 0b1100_0000, 0b1110_0000, 0b1111_0000
+
 
 class HeadAndTail:
     """Keeps the first and the last bytes of a stream."""
@@ -61,10 +64,10 @@ def _without_torn_end(data: bytearray) -> bytearray:
     """Drop the first bytes of a UTF-8 sequence that the cut would tear."""
     for back in range(1, min(4, len(data)) + 1):
         byte = data[-back]
-        if byte >= 0b1100_0000:
-            length = 2 if byte < 0b1110_0000 else 3 if byte < 0b1111_0000 else 4
+        if byte >= _TWO:
+            length = 2 if byte < _THREE else 3 if byte < _FOUR else 4
             return data[:-back] if length > back else data
-        if byte < 0b1000_0000:
+        if byte < _CONTINUATION:
             break
     return data
 
@@ -72,7 +75,7 @@ def _without_torn_end(data: bytearray) -> bytearray:
 def _without_torn_start(data: bytearray) -> bytearray:
     """Drop the last bytes of a UTF-8 sequence whose first ones were cut off."""
     start = 0
-    while start < min(3, len(data)) and 0b1000_0000 <= data[start] < 0b1100_0000:
+    while start < min(3, len(data)) and _CONTINUATION <= data[start] < _TWO:
         start += 1
     return data[start:]
 
@@ -80,8 +83,8 @@ def _without_torn_start(data: bytearray) -> bytearray:
 class OutputPipe:
     """Our end of a pipe that a lane prints into.
 
-    Read only while a call runs: what background processes print between calls waits in the pipe, and when that is full they
-    wait too, so an idle session costs no reading.
+    Read only while a call runs: what background processes print between calls waits in the pipe, and when
+    that is full they wait too, so an idle session costs no reading.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -135,5 +138,6 @@ class OutputPipe:
     def close(self) -> None:
         """Close our end."""
         if self._descriptor >= 0:
+            trio.lowlevel.notify_closing(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1

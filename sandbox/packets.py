@@ -1,7 +1,7 @@
 """Control messages with descriptors, over a SOCK_SEQPACKET socket pair.
 
-One packet is one JSON object, with up to `MAX_DESCRIPTORS` descriptors beside it. Spoken between server, zygote and inits
-only, which are all ours; no process that runs model code holds such a socket.
+One packet is one JSON object, with up to `MAX_DESCRIPTORS` descriptors beside it. Spoken between server,
+zygote and inits only, which are all ours; no process that runs model code holds such a socket.
 
 Runs on both sides of the cage, so it imports the standard library only.
 """
@@ -32,13 +32,15 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: list[int]
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Return the next message and its descriptors (close-on-exec, now the caller's), or None at the end of file.
+    """Return the next message and its descriptors (now the caller's), or None at the end of file.
 
     Raises:
         OSError: on a non-blocking socket when there is nothing, and whatever `recvmsg` raises.
         ValueError: the packet was cut short or is not ours.
     """
-    data, descriptors, flags, _ = socket.recv_fds(channel, MAX_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+    data, descriptors, flags, _ = socket.recv_fds(
+        channel, MAX_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+    )
     if not data:
         return None
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):

@@ -17,7 +17,8 @@ class LanePipes:
     Attributes:
         talk: our side of requests and replies.
         stdout, stderr: our side of the streams.
-        far: the far side's descriptors, in the order in which a lane takes them; closed once they have been sent.
+        far: the far side's descriptors, in the order in which a lane takes them; closed once they have been
+        sent.
     """
 
     talk: trio.StapledStream[trio.lowlevel.FdStream, trio.lowlevel.FdStream]

@@ -1,8 +1,9 @@
 """The isolation that is really in force, measured from outside before the first hostile byte.
 
-What init says about itself is not asked. The server reads /proc entries of the session's init and of its first lane: which
-namespaces they are in, whom their ids are mapped to, what privileges they hold, whether a filter is loaded, what is mounted and whether
-it can be written to. Any difference from what the tier promises is a `PostureMismatch`, and the session dies of it.
+What init says about itself is not asked. The server reads /proc entries of the session's init and of its
+first lane: which namespaces they are in, whom their ids are mapped to, what privileges they hold, whether a
+filter is loaded, what is mounted and whether it can be written to. Any difference from what the tier promises
+is a `PostureMismatch`, and the session dies of it.
 
 The whole check is about twenty small reads; `scripts/bench` states its cost.
 """
@@ -19,11 +20,11 @@ import attrs
 from sandbox.errors import PostureMismatch
 
 Tier = Literal["full"]
-"""The tiers there are. `full`: every namespace, a read-only root, no capabilities, no new privileges, seccomp,
-bounded resources, and Landlock where the kernel has it."""
+"""The tiers there are. `full`: every namespace, a read-only root, no capabilities, no new privileges,
+seccomp, bounded resources, and Landlock where the kernel has it."""
 
 _NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
-_WRITABLE = frozenset({"/workspace", "/tmp", "/dev/shm", "/proc"})  # noqa: S108 - the session's own
+_WRITABLE = frozenset({"/workspace", "/tmp", "/dev/shm", "/proc"})
 _STATUS = {
     "NoNewPrivs": "1",
     "Seccomp": "2",
@@ -82,7 +83,9 @@ def check(pids: tuple[int, ...], outside_user: int) -> None:
 
 
 def _mismatch(pid: int, what: str, wanted: object, found: object) -> PostureMismatch:
-    return PostureMismatch(f"process {pid} of the session: {what} is {found!r}, not {wanted!r}; it was killed")
+    return PostureMismatch(
+        f"process {pid} of the session: {what} is {found!r}, not {wanted!r}; it was killed"
+    )
 
 
 def _read(path: str) -> str:

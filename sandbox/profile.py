@@ -41,7 +41,8 @@ class Profile:
         python: path of the interpreter (Python 3.9 or later); None is the base interpreter that the server
             itself runs on. It is seen read-only at a neutral path.
         site_packages: a folder of third-party packages, mounted whole and read-only; None for none.
-        packages: distributions of the *server's* environment to let in, with what they require. Only their own
+        packages: distributions of the *server's* environment to let in, with what they require. Only their
+        own
             folders are mounted: the environment may hold data sets, and a session must not read those.
         preload: modules the zygote imports once, so that sessions have them for nothing.
         network: ``"none"``, or ``"loopback"`` for a network namespace of its own with lo up.

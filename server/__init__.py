@@ -10,17 +10,17 @@ Theory of operation
                  prefix           act,     registry    sandbox
                                   render
 
-**Who owns what.** `open_sessions` holds one nursery; every session is a task in it, and every tool call a task in its
-session's own. A request only ever waits for one of them: a client that hangs up cancels its waiting and nothing else.
-Sessions are opened around the ASGI *lifespan*, not inside the framework's nursery, so neither a failing session
-nor a failing request can take the other down.
+**Who owns what.** `open_sessions` holds one nursery; every session is a task in it, and every tool call a
+task in its session's own. A request only ever waits for one of them: a client that hangs up cancels its
+waiting and nothing else. Sessions are opened around the ASGI *lifespan*, not inside the framework's nursery,
+so neither a failing session nor a failing request can take the other down.
 
-**Who is to blame.** What the model did wrong is an observation, with status 200. What the client did wrong is a
-`ClientError` and has a status in one table (`errors`). What went wrong on our side makes the rollout *masked*: a verify
-reply that says so and that nobody trains on.
+**Who is to blame.** What the model did wrong is an observation, with status 200. What the client did wrong is
+a `ClientError` and has a status in one table (`errors`). What went wrong on our side makes the rollout
+*masked*: a verify reply that says so and that nobody trains on.
 
-**What a session costs once it is over.** A record with digests, a few numbers and the verdict, for as long as a lost reply may
-be asked for again; never the trajectory.
+**What a session costs once it is over.** A record with digests, a few numbers and the verdict, for as long as
+a lost reply may be asked for again; never the trajectory.
 
 What users write is in `server.environment`.
 """

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from quart import request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from server import routes
-from server.errors import STATUS
-from server.logs import get_logger
+from server.incidents import reply_to
 from server.visit import SCOPE_KEY, Visit
-from server.wire import Reply, dump, internal_error, refusal
+from server.wire import Reply, dump
 
 if TYPE_CHECKING:
     from quart import Response
-
-log = get_logger("app")
 
 Handler = Callable[[Visit, bytes], Awaitable[Reply]]
 
@@ -33,8 +29,7 @@ def create_app(body_bytes: int) -> QuartTrio:
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=body_bytes,
-        # A body that trickles in or a reply that trickles out ends with its connection; a call may take as long as
-        # its limits say.
+        # A call takes as long as its limits say. A body, even of many megabytes, is not sent for ever.
         BODY_TIMEOUT=600,
         RESPONSE_TIMEOUT=None,
     )
@@ -47,30 +42,32 @@ def create_app(body_bytes: int) -> QuartTrio:
     _add(app, "POST", "/close_session", routes.close_session)
 
     async def call_tool(tool: str) -> Response:
-        body: bytes = await request.get_data()
-        return _render(app, await routes.call_tool(_visit(), tool, body))
+        return _render(app, await routes.call_tool(_visit(), tool, await _body()))
 
     app.add_url_rule("/<tool>", "tool", call_tool, methods=["POST"], provide_automatic_options=False)
-    for error in STATUS:
-        app.register_error_handler(error, lambda caught: _render(app, refusal(caught)))
     app.register_error_handler(HTTPException, lambda caught: _render(app, _refusal_of_http(caught)))
-    app.register_error_handler(Exception, lambda caught: _render(app, _incident(caught)))
+    app.register_error_handler(Exception, lambda caught: _render(app, _reply_to(caught)))
     return app
 
 
 def _add(app: QuartTrio, method: str, path: str, handler: Handler) -> None:
     async def view() -> Response:
-        return _render(app, await handler(_visit(), await request.get_data()))
+        return _render(app, await handler(_visit(), await _body()))
 
     app.add_url_rule(path, path, view, methods=[method], provide_automatic_options=False)
 
 
 def _visit() -> Visit:
-    visit: Visit = request.scope[SCOPE_KEY]  # type: ignore[typeddict-item]  # ours, put there by Front
+    scope = cast("dict[str, Any]", request.scope)
+    visit: Visit = scope[SCOPE_KEY]
     return visit
 
 
-def _render(app: QuartTrio, reply: Reply) -> Any:
+async def _body() -> bytes:
+    return cast("bytes", await request.get_data())
+
+
+def _render(app: QuartTrio, reply: Reply) -> Response:
     return app.response_class(reply.body, status=reply.status, content_type="application/json")
 
 
@@ -82,7 +79,5 @@ def _refusal_of_http(error: HTTPException) -> Reply:
     return Reply(error.code or 500, dump({"detail": words}))
 
 
-def _incident(error: Exception) -> Reply:
-    incident = secrets.token_hex(4)
-    log.error("request failed", incident=incident, path=request.path, session=_visit().session_id, exc_info=error)
-    return internal_error(incident)
+def _reply_to(error: Exception) -> Reply:
+    return reply_to(error, path=request.path, session=_visit().session_id)

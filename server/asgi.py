@@ -1,7 +1,7 @@
 """``hypercorn -k trio server.asgi:app``: the server as a plain ASGI application, configured by ``CRECHE_*``.
 
-Sessions are opened around the framework's *lifespan*, not inside it: a child of the framework's nursery that raises makes
-Hypercorn serve on without it, and sessions must outlive no such accident unnoticed.
+Sessions are opened around the framework's *lifespan*, not inside it: a child of the framework's nursery that
+raises makes Hypercorn serve on without it, and sessions must outlive no such accident unnoticed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from server.settings import SettingsError, drop_secrets, load
 from server.worker import SecondWorkerError, claim_listeners
 
 if TYPE_CHECKING:
-    from server.front import Message, Receive, Scope, Send
+    from server.asgi_types import Message, Receive, Scope, Send
 
 
 class Application:
-    """The ASGI application. What it serves is opened when the lifespan begins, and closed before its end is reported."""
+    """The ASGI application. Its house is opened when the lifespan begins, and closed before it ends."""
 
     def __init__(self) -> None:
         """Read nothing yet: importing this module must have no effect."""
@@ -30,7 +30,7 @@ class Application:
         """Serve the lifespan or one request."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif scope["type"] == "http" and self._house is not None:
+        elif self._house is not None:
             await self._house.front(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -1,7 +1,7 @@
 """The session cookie: a random id and its signature.
 
-NeMo Gym's agents send the cookies of several servers in one header, and replace what they hold by what the last reply set. So
-the name is unique to a deployment, and every reply sets it.
+NeMo Gym's agents send the cookies of several servers in one header, and replace what they hold by what the
+last reply set. So the name is unique to a deployment, and every reply sets it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class CookieSigner:
     def read(self, headers: Iterable[bytes]) -> str | None:
         """Return the session id that one of the Cookie `headers` names, or None.
 
-        Never raises: whatever is not ours, forged or torn is as good as absent. Of several of our name the first good one
-        counts.
+        Never raises: whatever is not ours, forged or torn is as good as absent. Of several of our name the
+        first good one counts.
         """
         wanted = self.name
         for header in headers:

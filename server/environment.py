@@ -158,9 +158,10 @@ class Rollout(Generic[TaskT]):
         if not isinstance(output, list):
             return ""
         for item in reversed(output):
-            if isinstance(item, Mapping) and item.get("type", "message") == "message":
-                if item.get("role", "assistant") == "assistant":
-                    return _text_of(item.get("content"))
+            if not isinstance(item, Mapping):
+                continue
+            if item.get("type", "message") == "message" and item.get("role", "assistant") == "assistant":
+                return _text_of(item.get("content"))
         return ""
 
     def open_sandbox(self, limits: Limits | None = None) -> AbstractAsyncContextManager[Box]:

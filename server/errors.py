@@ -12,11 +12,11 @@
     ├── SessionLost          the sandbox went down under the call, through no fault of the model
     └── ShuttingDown         this server is stopping
 
-Neither root is shared with the sandbox's errors: those are of a layer that knows no client. An exception that is none of
-these is a bug of ours: status 500, and an id that stands in the log too.
+Neither root is shared with the sandbox's errors: those are of a layer that knows no client. An exception that
+is none of these is a bug of ours: status 500, and an id that stands in the log too.
 
-Nobody answers `/seed_session` or `/verify` with a `ServerError`: there, NeMo Gym gives up a whole run at the first status that is not
-2xx. A failure of ours is a masked rollout instead (`Failure`).
+Nobody answers `/seed_session` or `/verify` with a `ServerError`: there, NeMo Gym gives up a whole run at the
+first status that is not 2xx. A failure of ours is a masked rollout instead (`Failure`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class InvalidBody(ClientError):
 
     def __init__(self, details: list[dict[str, Any]]) -> None:
         """Keep `details`, which must not be empty."""
-        super().__init__("; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in details))
+        super().__init__(
+            "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in details)
+        )
         self.details = details
 
     @property
@@ -113,8 +115,8 @@ class Failure:
     """Why a rollout must not count: in a verify reply, this stands beside a reward of 0.
 
     Attributes:
-        kind: `session_lost`, `session_expired`, `provider_unavailable`, `provider_oom_killed`, `judge_failed`,
-            `verifier_error`, or ``"creche:<kind>"``.
+        kind: `session_lost`, `session_expired`, `provider_unavailable`, `provider_oom_killed`,
+            `judge_failed`, `verifier_error`, or ``"creche:<kind>"``.
         reason: one sentence for the person who reads the failures; holds nothing of the task.
     """
 
@@ -122,7 +124,7 @@ class Failure:
     reason: str
 
     def fields(self) -> dict[str, Any]:
-        """Return the keys that make NeMo Gym, of either generation, set the rollout aside and try it again."""
+        """Return the keys that make NeMo Gym set the rollout aside and try it again, in either generation."""
         return {
             "reward": 0.0,
             "_ng_failure_class": self.kind,

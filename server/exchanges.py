@@ -1,9 +1,9 @@
 """One tool call of one session, and the rule by which a repeated request gets its reply again.
 
-Delivery is at least once: NeMo Gym's client sends a call again whenever the connection broke, and gives it no id. Two
-requests with the same tool and body may therefore be one call sent twice, or two calls that happen to be equal. What tells them
-apart is whether the first one's reply reached anybody: it is known to be lost when the client hung up before it was sent.
-Where a client does give an ``Idempotency-Key``, that decides alone.
+Delivery is at least once: NeMo Gym's client sends a call again whenever the connection broke, and gives it no
+id. Two requests with the same tool and body may therefore be one call sent twice, or two calls that happen to
+be equal. What tells them apart is whether the first one's reply reached anybody: it is known to be lost when
+the client hung up before it was sent. Where a client does give an ``Idempotency-Key``, that decides alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_NAMED = 16
 
 @attrs.define(eq=False)
 class Exchange:
-    """A call that has begun. Each request that asks for it attends it, until its reply is sent or it hangs up.
+    """A call that has begun. Each request for it attends it, until its reply is sent or the client hangs up.
 
     Attributes:
         reply: its answer, once `done` is set.
@@ -56,7 +56,7 @@ class Exchange:
 
 @attrs.define(eq=False)
 class Memory:
-    """The exchanges of one session that may be asked for again: the last one, and the last few that have a name."""
+    """The exchanges of a session that may be asked for again: the last one, and the last few with a name."""
 
     _last_key: bytes = b""
     _last: Exchange | None = None
@@ -77,7 +77,7 @@ class Memory:
         return None
 
     def remember(self, exchange: Exchange, key: bytes, name: str | None) -> None:
-        """Keep a new exchange. It takes the place of the last one, which nobody can be asking for any more."""
+        """Keep a new exchange, in place of the last one, which nobody can be asking for any more."""
         if name is None:
             self._last_key, self._last = key, exchange
             return

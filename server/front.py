@@ -1,29 +1,29 @@
 """The outermost layer of the ASGI application: the cookie on every reply, and who heard it.
 
-It wraps the framework and not the other way round, so that replies which the framework makes by itself (404, 405, 413, 500)
-carry the session's cookie too: NeMo Gym's simple agent *replaces* its cookies by those of the last reply, and would go on in
-a new session after any one reply without.
+It wraps the framework and not the other way round, so that replies which the framework makes by itself (404,
+405, 413, 500) carry the session's cookie too: NeMo Gym's simple agent *replaces* its cookies by those of the
+last reply, and would go on in a new session after any one reply without.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from server.visit import SCOPE_KEY, Visit
 
 if TYPE_CHECKING:
+    from server.asgi_types import App, Message, Receive, Scope, Send
     from server.cookies import CookieSigner
     from server.sessions import Sessions
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 _ROLLOUT_PREFIX = re.compile(r"/ng-rollout/([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)")
+
+
+async def _agree(receive: Receive, send: Send) -> None:
+    for stage in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{stage}.complete"})
 
 
 class Front:
@@ -36,7 +36,13 @@ class Front:
         self._cookies = cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request; take note of the lifespan, which is somebody else's affair; hang up on websockets."""
+        if scope["type"] == "lifespan":
+            await _agree(receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
         visit = self._visit(scope)
         scope = {**scope, SCOPE_KEY: visit}
         prefixed = _ROLLOUT_PREFIX.fullmatch(scope["path"])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sandbox.launcher import Launcher
     from sandbox.profile import Profile
     from server.environment import Environment
+    from server.settings import Settings
 
 
 @attrs.define(eq=False)
@@ -56,3 +57,21 @@ class Ground:
     slots: trio.CapacityLimiter
     queue_seconds: float
     work: Work = attrs.field(factory=Work)
+
+
+async def lay_ground(environment: Environment[Any], launcher: Launcher, settings: Settings) -> Ground:
+    """Make ready what sessions need, and find out here and now whether any could ever start.
+
+    Raises:
+        sandbox.errors.WouldNotStart: none could.
+        tools.registry.ToolError: a tool of the environment cannot be resolved.
+    """
+    wishes: dict[str, Any] = {"limits": settings.limits_over(environment.profile.limits)}
+    if settings.python is not None:
+        wishes["python"] = settings.python
+    if settings.site_packages is not None:
+        wishes["site_packages"] = settings.site_packages
+    profile = environment.toolbox.equip(attrs.evolve(environment.profile, **wishes))
+    await launcher.warm(profile)
+    slots = trio.CapacityLimiter(settings.max_sessions)
+    return Ground(environment, profile, launcher, slots, settings.queue_seconds)

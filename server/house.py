@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -18,11 +18,13 @@ from sandbox.launcher import open_launcher
 from server.app import create_app
 from server.cookies import CookieSigner
 from server.front import Front
+from server.hot_path import HotPath
 from server.loading import EnvironmentNotFoundError, load_environment
 from server.sessions import Sessions, open_sessions
 from tools.registry import ToolError
 
 if TYPE_CHECKING:
+    from server.asgi_types import App
     from server.settings import Settings
 
 
@@ -60,8 +62,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             open_sessions(environment, launcher, settings) as sessions,
         ):
             is_open = True
-            front = Front(create_app(settings.body_bytes), sessions, CookieSigner(settings.secret, settings.cookie_name))
-            yield House(sessions, front)
+            cookies = CookieSigner(settings.secret, settings.cookie_name)
+            app = cast("App", create_app(settings.body_bytes))
+            hot_path = HotPath(app, environment.toolbox.tools, settings.body_bytes)
+            yield House(sessions, Front(hot_path, sessions, cookies))
     except SandboxError as error:
         if is_open:
             raise
@@ -80,8 +84,8 @@ def check_packages() -> None:
         place = _place_of(module)
         if place is None or place.parent != home:
             msg = (
-                f"the package {module.__name__!r} was imported from {place} and is not creche's: start creche from another "
-                "working directory, or with PYTHONSAFEPATH=1"
+                f"the package {module.__name__!r} was imported from {place} and is not creche's: "
+                "start creche from another working directory, or with PYTHONSAFEPATH=1"
             )
             raise StartupError(msg)
 

@@ -56,7 +56,10 @@ def _make(klass: type[Environment[Any]], name: str) -> Environment[Any]:
 
 def _shipped(name: str) -> Environment[Any]:
     if name not in SHIPPED:
-        msg = f"no environment is called {name!r}: give {', '.join(SHIPPED)}, package.module:Class or path/to/file.py:Class"
+        known = ", ".join(SHIPPED)
+        msg = (
+            f"no environment is called {name!r}: give {known}, package.module:Class or path/to/file.py:Class"
+        )
         raise EnvironmentNotFoundError(msg)
     return _make(load_shipped(name), name)
 

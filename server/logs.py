@@ -1,7 +1,7 @@
 """Structured logs on stderr: JSON lines for machines, or aligned text for a person at a terminal.
 
-Every line about a session carries its id (not the cookie that opens it). Rows, tool arguments, tool output, trajectories and
-secrets are never logged: whoever adds a log line names numbers, names and outcomes only.
+Every line about a session carries its id (not the cookie that opens it). Rows, tool arguments, tool output,
+trajectories and secrets are never logged: whoever adds a log line names numbers, names and outcomes only.
 """
 
 from __future__ import annotations
@@ -58,4 +58,4 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
 
 def get_logger(name: str) -> Any:
     """Return a logger whose lines say that they come from `name`."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(part=name)

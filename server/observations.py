@@ -1,7 +1,7 @@
 """How an observation reads to the model, unless the environment says otherwise.
 
-The same observation gives the same bytes: keys come in a fixed order, and nothing in a reply depends on the run
-(no times, process ids or host paths).
+The same observation gives the same bytes: keys come in a fixed order, and nothing in a reply depends on the
+run (no times, process ids or host paths).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def render(tool: Tool, observation: Observation) -> Any:
     """Return the JSON value with which a call of `tool` is answered.
 
-    A tool without streams that succeeded is answered by what it returned, verbatim if that is an object. All other
-    replies are objects that begin with ``outcome``.
+    A tool without streams that succeeded is answered by what it returned, verbatim if that is an object. All
+    other replies are objects that begin with ``outcome``.
     """
     value = observation.value
     if not tool.streams and observation.outcome is Outcome.OK:

@@ -1,8 +1,8 @@
 """Which sessions there are, by id, and for how long the ended ones are remembered.
 
-An ended session is kept because its reply may have been lost and be asked for again, or because it ended before it was verified.
-Three bounds hold: a time, a number, and the bytes of final states. What is over them goes, the oldest first,
-whenever a session is added or ends: no task sweeps.
+An ended session is kept because its reply may have been lost and be asked for again, or because it ended
+before it was verified. Three bounds hold: a time, a number, and the bytes of final states. What is over them
+goes, the oldest first, whenever a session is added or ends: no task sweeps.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from server.session import LiveSession
+    from server.wire import Row
+
+_LOOK_BACK = 8
+"""How many sessions of one cookie a verify may reach back: a model that closes its session and seeds
+another must not make its agent's verify miss."""
 
 
 @attrs.define(eq=False)
@@ -50,6 +55,22 @@ class Records:
     def named(self, name: str | None) -> LiveSession | None:
         """Return the session whose seed carried that Idempotency-Key."""
         return None if name is None else self._by_name.get(name)
+
+    def newest(self, session_id: str | None) -> LiveSession | None:
+        """Return the session of that id, or the last that was seeded with its cookie after it was over."""
+        session = self.get(session_id)
+        while session is not None and session.successor is not None:
+            session = session.successor
+        return session
+
+    def seeded_with(self, row: Row, session: LiveSession) -> LiveSession | None:
+        """Return `session` if `row` is its row, else the nearest one before it under its cookie, or None."""
+        candidate: LiveSession | None = session
+        for _ in range(_LOOK_BACK):
+            if candidate is None or candidate.row.differs_in(row) is None:
+                return candidate
+            candidate = candidate.previous
+        return None
 
     def add(self, session: LiveSession, name: str | None) -> None:
         """Add a new session, which has its id from now on."""

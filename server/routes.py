@@ -1,7 +1,8 @@
 """What each route does: parse, act, render. Errors are not caught here; `app` turns each into its reply.
 
-Every handler takes the request's `Visit` and whole body. NeMo Gym's protocol and the model's tools share one namespace,
-since an agent posts to ``/{whatever name the model chose}``; so each of these must be safe in the hands of a model.
+Every handler takes the request's `Visit` and whole body. NeMo Gym's protocol and the model's tools share one
+namespace, since an agent posts to ``/{whatever name the model chose}``; so each of these must be safe in the
+hands of a model.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]+")
 async def seed_session(visit: Visit, body: bytes) -> Reply:
     """``POST /seed_session``: the dataset row.
 
-    200 ``{}`` also when no sandbox could be had: `/verify` says so then, since any other status here ends NeMo Gym's whole run. 409
-    when the cookie's session lives with another row, 422 when the row does not fit the environment.
+    200 ``{}`` also when no sandbox could be had: `/verify` says so then, since any other status here ends
+    NeMo Gym's whole run. 409 when the cookie's session lives with another row, 422 when the row does not fit
+    the environment.
     """
     request = SeedRequest.parse(body, visit.sessions.task_type)
     visit.session_id = await visit.sessions.seed(request, visit.session_id, visit.known_id, visit.name)
@@ -36,8 +38,8 @@ async def seed_session(visit: Visit, body: bytes) -> Reply:
 async def call_tool(visit: Visit, name: str, body: bytes) -> Reply:
     """``POST /<tool>``: the arguments, an object; an empty body is an empty one.
 
-    200 with what the environment makes of the observation, whatever the tool's outcome. 404 for an unknown tool or no session, 409
-    after the session's end, 422 for wrong arguments.
+    200 with what the environment makes of the observation, whatever the tool's outcome. 404 for an unknown
+    tool or no session, 409 after the session's end, 422 for wrong arguments.
     """
     tool = visit.sessions.environment.toolbox.tools.get(name)
     if tool is None or not _TOOL_NAME.fullmatch(name):
@@ -48,7 +50,7 @@ async def call_tool(visit: Visit, name: str, body: bytes) -> Reply:
     problems = tool.problems(arguments)
     if problems:
         visit.sessions.require(visit.known_id)
-        raise InvalidBody(problems)
+        raise InvalidBody([dict(problem) for problem in problems])
     key = hashlib.sha256(name.encode() + b"\0" + body).digest()
     return await visit.attend(await visit.sessions.call(visit.known_id, name, arguments, key, visit.name))
 
@@ -56,8 +58,8 @@ async def call_tool(visit: Visit, name: str, body: bytes) -> Reply:
 async def verify(visit: Visit, body: bytes) -> Reply:
     """``POST /verify``: the row as seeded, and ``response``, the trajectory.
 
-    200 with the whole body again and the verdict's fields; ``mask_sample`` among them when the rollout must not count. 404 as
-    for an unknown tool when the row is not the seeded one, 422 without a response.
+    200 with the whole body again and the verdict's fields; ``mask_sample`` among them when the rollout must
+    not count. 404 as for an unknown tool when the row is not the seeded one, 422 without a response.
     """
     request = VerifyRequest.parse(body)
     return Reply(200, request.echo(await visit.sessions.finish(visit.known_id, request)))

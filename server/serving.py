@@ -1,7 +1,7 @@
 """What `creche serve` runs: Hypercorn with settings that fit long calls, and an orderly end.
 
-The first SIGTERM or SIGINT closes the listeners and lets calls and verdicts in progress end, for a grace; then sessions are cut off, which
-answers what still waits. A second signal cuts everything off at once.
+The first SIGTERM or SIGINT closes the listeners and lets calls and verdicts in progress end, for a grace;
+then sessions are cut off, which answers what still waits. A second signal cuts everything off at once.
 """
 
 from __future__ import annotations
@@ -9,32 +9,40 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve as serve_with_hypercorn
 
+from sandbox.bare import bare_exceptions
 from server.house import StartupError, open_house
 
 if TYPE_CHECKING:
     from server.house import House
+    from server.sessions import Sessions
     from server.settings import Settings
 
 LINGER_SECONDS = 2.0
 """After the grace: how long the last replies may take to reach their clients."""
 
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted: an agent opens a thousand at once."""
+
+
 def hypercorn_config(settings: Settings) -> Config:
     """Return Hypercorn's configuration.
 
-    NeMo Gym's client keeps up to 1,024 connections, each for 15 idle seconds. A server that closes one first makes the client
-    send a request again that may have been served.
+    NeMo Gym's client keeps up to 1,024 connections, each for 15 idle seconds. A server that closes one first
+    makes the client send a request again that may have been served.
     """
     config = Config()
-    config.bind = [settings.bind]
-    config.backlog = 2048
+    config.backlog = BACKLOG
     config.keep_alive_timeout = settings.keep_alive_seconds
     config.keep_alive_max_requests = 2**31
     config.read_timeout = None
@@ -45,6 +53,31 @@ def hypercorn_config(settings: Settings) -> Config:
     return config
 
 
+def open_listener(bind: str) -> socket.socket:
+    """Return a listening socket for ``HOST:PORT``, which every connection inherits TCP_NODELAY from.
+
+    Raises:
+        StartupError: the address is none, or cannot be listened on.
+    """
+    host, colon, port = bind.rpartition(":")
+    if not colon or not port.isdecimal():
+        msg = f"bind is {bind!r}: write it as HOST:PORT, such as 127.0.0.1:8000, or [::1]:0 for any free port"
+        raise StartupError(msg)
+    host = host.removeprefix("[").removesuffix("]")
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, int(port)))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) else "there is no such port"
+        msg = f"cannot listen on {bind}: {reason}; choose another address with --bind HOST:PORT"
+        raise StartupError(msg) from error
+    return listener
+
+
 async def serve(settings: Settings, announce: Callable[[str], None]) -> int:
     """Serve until a signal ends it.
 
@@ -53,48 +86,74 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> int:
         announce: called once, with the line that says that the server is ready.
 
     Returns:
-        The exit status: 0, or 128 and the number of the signal that cut it short.
+        The exit status: 0, or 128 and the number of the second signal, which cut it short.
 
     Raises:
         StartupError: it cannot start; nothing is left.
     """
-    status = 0
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with open_house(settings) as house, trio.open_nursery() as nursery:
-            end = trio.Event()
-            try:
-                urls: list[str] = await nursery.start(_run_hypercorn, house, settings, end)
-            except OSError as error:
-                msg = f"cannot listen on {settings.bind}: {error.strerror or error}; choose another with --bind HOST:PORT"
-                raise StartupError(msg) from error
-            announce(
-                f"creche: {house.sessions.environment.name} ready on {urls[0]} (tier {settings.tier}, pid {os.getpid()})"
-            )
-            await anext(signals)
-            nursery.start_soon(_drain, house, settings, end, nursery.cancel_scope)
-            status = await _second_signal(signals, nursery.cancel_scope)
-    return status
+    with (
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+        closing(open_listener(settings.bind)) as listener,
+    ):
+        async with open_house(settings) as house:
+            ending = Ending(house.sessions, settings.grace_seconds)
+            with bare_exceptions():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(ending.follow, signals)
+                    (url,) = await nursery.start(_run_hypercorn, house, settings, listener, ending)
+                    announce(_ready_line(house, settings, url))
+                    await ending.over.wait()
+                    nursery.cancel_scope.cancel()
+        return ending.status
+
+
+def _ready_line(house: House, settings: Settings, url: str) -> str:
+    name = house.sessions.environment.name
+    return f"creche: {name} ready on {url} (tier {settings.tier}, pid {os.getpid()})"
+
+
+@attrs.define(eq=False)
+class Ending:
+    """How a server stops: wished for, drained, over.
+
+    Attributes:
+        wished: set by the first signal; nothing new is accepted from then on.
+        over: set when the server may go, or must.
+        status: its exit status.
+    """
+
+    _sessions: Sessions
+    _grace_seconds: float
+    wished: trio.Event = attrs.field(factory=trio.Event)
+    over: trio.Event = attrs.field(factory=trio.Event)
+    status: int = 0
+
+    async def follow(self, signals: AsyncIterator[int]) -> None:
+        """Do what the signals say."""
+        async with trio.open_nursery() as nursery:
+            async for number in signals:
+                if self.wished.is_set():
+                    self.status = 128 + number
+                    self.over.set()
+                else:
+                    self.wished.set()
+                    nursery.start_soon(self._sessions.drain, self._grace_seconds)
 
 
 async def _run_hypercorn(
-    house: House, settings: Settings, end: trio.Event, task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED
+    house: House,
+    settings: Settings,
+    listener: socket.socket,
+    ending: Ending,
+    task_status: trio.TaskStatus[list[str]],
 ) -> None:
+    config = hypercorn_config(settings)
+    config.bind = [f"fd://{os.dup(listener.fileno())}"]  # Hypercorn closes what it is given
     await serve_with_hypercorn(
         house.front,  # type: ignore[arg-type]  # Hypercorn's own, narrower notion of an ASGI application
-        hypercorn_config(settings),
-        shutdown_trigger=end.wait,
+        config,
+        shutdown_trigger=ending.wished.wait,
         task_status=task_status,
         mode="asgi",
     )
-
-
-async def _drain(house: House, settings: Settings, end: trio.Event, everything: trio.CancelScope) -> None:
-    end.set()
-    await house.sessions.drain(settings.grace_seconds)
-
-
-async def _second_signal(signals: AsyncIterator[int], everything: trio.CancelScope) -> int:
-    async for number in signals:
-        everything.cancel()
-        return 128 + number
-    return 0
+    ending.over.set()

@@ -1,18 +1,18 @@
-"""One session's life, from its place in the line to its final state. It is one task; `sessions` owns the nursery.
+"""One session's life, from its place in the line to its final state: one task of `Sessions`' nursery.
 
     waiting ── seeding ── live ── over
        └──────────┴─────────────────┘      each step can be the last
 
-Calls run in a nursery of the session's own, so they end with it and with nothing else. Two deadlines are scopes around the
-same wait: the session's, which stands, and the idle one, which every call pushes away. However a session ends, its sandbox is gone
-and its place is free before `over` is set; what is kept for the verdict is the final state, or the `Failure` why there is none.
+Calls run in a nursery of the session's own, so they end with it and with nothing else. Two deadlines are
+scopes around the same wait: the session's, which stands, and the idle one, which every call pushes away.
+However a session ends, its sandbox is gone and its place is free before `over` is set; what is kept for the
+verdict is the final state, or the `Failure` why there is none.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -21,22 +21,14 @@ import attrs
 import trio
 
 from sandbox.errors import Gone, WouldNotStart
-from sandbox.frames import FrameError
 from sandbox.observation import Ending
+from server.answers import answer, why_not
 from server.environment import Session
-from server.errors import (
-    Failure,
-    InvalidBody,
-    NoSuchSession,
-    SessionLost,
-    SessionOver,
-    ShuttingDown,
-    TooManyCalls,
-)
+from server.errors import Failure, TooManyCalls
 from server.exchanges import Exchange, Memory
 from server.logs import get_logger
 from server.session_files import SeedError
-from server.wire import Reply, Row, dump, internal_error, refusal
+from server.wire import Row, refusal
 
 if TYPE_CHECKING:
     from sandbox.box import Box
@@ -50,7 +42,7 @@ MAX_CALLS = 32
 """Calls at once in one session. Agents send one at a time; this only bounds what a broken one can pile up."""
 
 DYING_SECONDS = 2.0
-"""How long calls may take to notice that their sandbox has ended by itself, and to say what they saw of it."""
+"""How long calls may take to notice that their sandbox has ended by itself, and to say what they saw."""
 
 
 class Phase(enum.StrEnum):
@@ -80,7 +72,8 @@ class LiveSession:
         seeded: set when the seed can be answered.
         over: set when nothing of its sandbox is left.
         failure: why its rollout must be masked, if it must.
-        final_state: what it left behind, once over, unless there is a failure; None again once there is a verdict.
+        final_state: what it left behind, once over, unless there is a failure; None again once there is a
+        verdict.
         verdict: the fields of its verify reply, once there are some.
         waiting_seeds: requests that wait for `seeded`.
         judging: the scope in which its verdict is being made, once one has been asked for.
@@ -118,7 +111,7 @@ class LiveSession:
         try:
             with self._scope:
                 await self._take_a_slot()
-        except Exception as error:  # noqa: BLE001  # the nursery is shared: no session may take the others down
+        except Exception as error:  # the nursery is shared: no session may take the others down
             self._fail("session_lost", f"the server met a {type(error).__name__}")
             log.exception("session crashed", session=self.id)
         finally:
@@ -133,14 +126,14 @@ class LiveSession:
             log.info("session over", session=self.id, ended_by=ended_by)
 
     def cut_off(self, failure: Failure) -> None:
-        """End it at once, wherever it is. Calls in progress are answered; the rollout is masked as `failure` says."""
+        """End it at once, wherever it is. Calls are answered; the rollout is masked as `failure` says."""
         self._cut_off = failure
         self._scope.cancel()
         if self.judging is not None:
             self.judging.cancel()
 
     def end(self, ending: Ending) -> None:
-        """Ask it to end in order; `over` tells when it has. The first ending asked for is the one that counts."""
+        """Ask it to end in order; `over` tells when it has. The first ending asked for counts."""
         self._ending = self._ending or ending
         self._end_wanted.set()
 
@@ -160,7 +153,7 @@ class LiveSession:
         exchange = self._memory.recall(key, name)
         if exchange is not None:
             return exchange
-        if self.phase is not Phase.LIVE or self._calls is None or self._end_wanted.is_set():
+        if self._box is None or self._calls is None or self._end_wanted.is_set():
             raise self._why_not()
         if self._calling >= MAX_CALLS:
             msg = f"This session has {MAX_CALLS} calls in progress already. Wait for one of them."
@@ -169,14 +162,16 @@ class LiveSession:
         self._memory.remember(exchange, key, name)
         self._calling += 1
         self._idle.deadline = math.inf
-        self._calls.start_soon(self._answer, exchange, tool, arguments)
+        self._calls.start_soon(self._answer, exchange, self._box, tool, arguments)
         return exchange
 
     async def _take_a_slot(self) -> None:
         with trio.move_on_after(self._ground.queue_seconds) as patience:
             await self._ground.slots.acquire_on_behalf_of(self)
         if patience.cancelled_caught:
-            self._fail("provider_unavailable", f"no sandbox became free within {self._ground.queue_seconds:g} s")
+            self._fail(
+                "provider_unavailable", f"no sandbox became free within {self._ground.queue_seconds:g} s"
+            )
             return
         try:
             await self._open()
@@ -196,7 +191,10 @@ class LiveSession:
                 seeding.close()
                 ending = await self._serve(box, deadline)
                 if ending is Ending.IDLE_DEADLINE:
-                    self._fail("session_expired", f"nothing was asked of the session for {self.limits.idle_seconds:g} s")
+                    self._fail(
+                        "session_expired",
+                        f"nothing was asked of the session for {self.limits.idle_seconds:g} s",
+                    )
                     return
                 final_state = await box.finish(ending)
                 if final_state.ended_by.is_ours:
@@ -214,7 +212,7 @@ class LiveSession:
             self._fail(kind, f"{error} while it was seeded")
         except SeedError as error:
             self._fail("creche:seed_failed", str(error))
-        except Exception as error:  # noqa: BLE001  # whatever a user's code raises is a failure of this session only
+        except Exception as error:  # whatever a user's code raises is a failure of this session only
             log.exception("seed_session raised", session=self.id, environment=self._ground.environment.name)
             self._fail("creche:seed_failed", f"seed_session raised {type(error).__name__}")
         else:
@@ -237,7 +235,7 @@ class LiveSession:
             elif self._idle.cancelled_caught:
                 self.end(Ending.IDLE_DEADLINE)
             assert self._ending is not None  # noqa: S101  # `end` sets it before the event
-            # A sandbox that died by itself has told its callers, or is about to: what they saw should reach them.
+            # A sandbox that died by itself has told its callers, or is about to: that should reach them.
             patience = 0.0 if self._ending in _ORDERLY else DYING_SECONDS
             nursery.cancel_scope.deadline = trio.current_time() + patience
         return self._ending
@@ -245,54 +243,21 @@ class LiveSession:
     async def _watch(self, box: Box) -> None:
         self.end(await box.wait_ended())
 
-    async def _answer(self, exchange: Exchange, tool: str, arguments: Mapping[str, Any]) -> None:
+    async def _answer(self, exchange: Exchange, box: Box, tool: str, arguments: Mapping[str, Any]) -> None:
         """Run a call and give its exchange a reply, whatever comes."""
         reply = None
         try:
             with self._ground.work:
-                reply = await self._reply_to(tool, arguments)
+                reply = await answer(self._ground.environment, box, self.id, tool, arguments)
         finally:
             exchange.answer(reply or refusal(self._why_not()))
             self._calling -= 1
             if not self._calling:
                 self._idle.deadline = trio.current_time() + self.limits.idle_seconds
 
-    async def _reply_to(self, tool: str, arguments: Mapping[str, Any]) -> Reply | None:
-        assert self._box is not None  # noqa: S101  # calls exist only while `_serve` runs
-        started = trio.current_time()
-        try:
-            observation = await self._box.call(tool, arguments)
-            body = dump(self._ground.environment.reply(tool, observation))
-        except Gone as error:
-            if error.ending == Ending.CAGE_LOST:
-                return refusal(SessionLost(_LOST))
-            return None
-        except FrameError:
-            problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
-            return refusal(InvalidBody([problem]))
-        except Exception:  # noqa: BLE001  # an environment's `reply`, or a bug: either way it is this call's only
-            incident = secrets.token_hex(4)
-            log.exception("call failed", session=self.id, tool=tool, incident=incident)
-            return internal_error(incident)
-        milliseconds = round(1000 * (trio.current_time() - started), 1)
-        log.debug("call", session=self.id, tool=tool, outcome=str(observation.outcome), milliseconds=milliseconds)
-        return Reply(200, body)
-
     def _why_not(self) -> Exception:
-        """Return the error that tells a caller, who may be a model, why the session takes no calls."""
-        if self._cut_off is not None:
-            return ShuttingDown("The server is shutting down. This session cannot be continued.")
-        if self._ending is Ending.IDLE_DEADLINE:
-            return NoSuchSession("This session has expired: nothing was asked of it for too long.")
-        if self.failure is not None or self._ending is Ending.CAGE_LOST:
-            return SessionLost(_LOST)
-        if self._ending is Ending.FINISHED:
-            return SessionOver("session finished: it has been verified and takes no more calls.")
-        return SessionOver(f"session over ({self._ending}): it takes no more calls.")
+        return why_not(self._ending, self.failure, is_cut_off=self._cut_off is not None)
 
     def _fail(self, kind: str, reason: str) -> None:
         self.failure = self.failure or Failure(kind, reason)
         log.error("session failed", session=self.id, failure=kind, reason=reason)
-
-
-_LOST = "The sandbox of this session was lost through no fault of yours. The session cannot be continued."

@@ -1,7 +1,7 @@
 """All sessions of a server, behind five verbs: seed, call, finish, close, describe.
 
-`open_sessions` owns the one nursery in which sessions and verdicts run. Nothing here knows HTTP; the front may one day be
-another process than this.
+`open_sessions` owns the one nursery in which sessions and verdicts run. Nothing here knows HTTP; the front
+may one day be another process than this.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
+from sandbox.bare import bare_exceptions
 from sandbox.final_state import FinalState
 from sandbox.observation import Ending
 from server.errors import Failure, InvalidBody, NoSuchSession, NoSuchTool, SeededOtherwise
-from server.ground import Ground
+from server.ground import Ground, lay_ground
 from server.logs import get_logger
 from server.records import Records
 from server.session import LiveSession, Phase
@@ -47,28 +48,15 @@ async def open_sessions(
         sandbox.errors.WouldNotStart: no session could ever start here; found out before the block is entered.
         tools.registry.ToolError: a tool of the environment cannot be resolved.
     """
-    limits = settings.limits_over(environment.profile.limits)
-    own = {
-        key: value
-        for key, value in (("python", settings.python), ("site_packages", settings.site_packages))
-        if value is not None
-    }
-    profile = environment.toolbox.equip(attrs.evolve(environment.profile, limits=limits, **own))
-    await launcher.warm(profile)
-    ground = Ground(
-        environment=environment,
-        profile=profile,
-        launcher=launcher,
-        slots=trio.CapacityLimiter(settings.max_sessions),
-        queue_seconds=settings.queue_seconds,
-    )
-    async with trio.open_nursery() as nursery:
-        sessions = Sessions(nursery, ground, settings)
-        try:
-            yield sessions
-        finally:
-            sessions.cut_off()
-            nursery.cancel_scope.cancel()
+    ground = await lay_ground(environment, launcher, settings)
+    with bare_exceptions():
+        async with trio.open_nursery() as nursery:
+            sessions = Sessions(nursery, ground, settings)
+            try:
+                yield sessions
+            finally:
+                sessions.cut_off()
+                nursery.cancel_scope.cancel()
 
 
 class Sessions:
@@ -96,7 +84,9 @@ class Sessions:
         """What is played here."""
         return self._ground.environment
 
-    async def seed(self, request: SeedRequest, new_id: str, known_id: str | None = None, name: str | None = None) -> str:
+    async def seed(
+        self, request: SeedRequest, new_id: str, known_id: str | None = None, name: str | None = None
+    ) -> str:
         """Start a session, or find the one that this seed has started before, and wait until it can be used.
 
         Args:
@@ -119,17 +109,22 @@ class Sessions:
         finally:
             session.waiting_seeds -= 1
             is_addressable = known_id is not None or name is not None
-            if not session.waiting_seeds and (session.phase is Phase.WAITING or not is_addressable):
-                # Everyone who asked hung up before it was ready. Nobody will ever use it: what was begun here
-                # is a place in the line, or a session whose id nobody has learnt.
-                if not session.seeded.is_set():
-                    session.cut_off(_WITHDRAWN)
+            is_wanted = session.waiting_seeds or session.seeded.is_set()
+            if not is_wanted and (session.phase is Phase.WAITING or not is_addressable):
+                # Everyone who asked hung up before it was ready. Nobody will ever use it: it is a place in
+                # the line, or a session whose id nobody has learnt.
+                session.cut_off(_WITHDRAWN)
         return session.id
 
     async def call(
-        self, session_id: str | None, tool: str, arguments: Mapping[str, Any], key: bytes, name: str | None = None
+        self,
+        session_id: str | None,
+        tool: str,
+        arguments: Mapping[str, Any],
+        key: bytes,
+        name: str | None = None,
     ) -> Exchange:
-        """Begin a tool call in a session, or find the one that this request repeats; the caller waits on the result.
+        """Begin a tool call in a session, or find the one that this request repeats.
 
         Raises:
             NoSuchSession: the id is unknown.
@@ -143,8 +138,8 @@ class Sessions:
     async def finish(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
         """End a session and return its verdict's fields; the same ones however often it is asked for.
 
-        A session that is not known (any more) has no final state: environments that need none judge all the same,
-        the others' rollouts are masked.
+        A session that is not known (any more) has no final state: environments that need none judge all the
+        same, the others' rollouts are masked.
 
         Raises:
             NoSuchTool: the session was seeded with another row. It was not touched.
@@ -153,7 +148,14 @@ class Sessions:
         session = self._records.get(session_id)
         if session is None:
             return await self._finish_unknown(session_id, request)
-        session = self._of_this_row(session, request)
+        seeded = self._records.seeded_with(request.row, session)
+        if seeded is None:
+            # A model can name `verify` as its tool: for it, there is no such tool.
+            log.warning(
+                "verify with another row", session=session.id, differs_in=session.row.differs_in(request.row)
+            )
+            raise NoSuchTool
+        session = seeded
         response = request.response
         if session.judging is None:
             session.judging = trio.CancelScope()
@@ -163,21 +165,28 @@ class Sessions:
         return session.verdict
 
     async def close(self, session_id: str | None) -> None:
-        """End a session and wait until its sandbox is gone. Any number of times, also of one that is unknown."""
+        """End a session and wait until its sandbox is gone, any number of times, also of an unknown one."""
         session = self._records.get(session_id)
         if session is not None:
             session.end(Ending.CLOSED)
             await session.over.wait()
 
-    def describe(self) -> dict[str, int]:
-        """Return how many sessions are in which phase."""
+    def describe(self) -> dict[str, Any]:
+        """Return the tier in force, what it rests on here, and how many sessions are in which phase."""
+        posture = attrs.asdict(self._ground.launcher.posture(self._ground.profile))
         phases = dict.fromkeys(map(str, Phase), 0)
         for session in self._records:
             phases[str(session.phase)] += 1
-        return phases | {"sandboxes": self._ground.launcher.alive, "at_most": int(self._ground.slots.total_tokens)}
+        at_most = int(self._ground.slots.total_tokens)
+        return {
+            "tier": posture["tier"],
+            "posture": posture,
+            "sandboxes": self._ground.launcher.alive,
+            "sessions": phases | {"at_most": at_most},
+        }
 
     async def drain(self, seconds: float) -> None:
-        """Let what is in progress end, for at most `seconds`; then cut off every session. Seeds in line are given up."""
+        """Let what is in progress end, for at most `seconds`; then cut off all. Nobody waits in line on."""
         self._is_stopping = True
         for session in self._records:
             if session.phase is Phase.WAITING:
@@ -194,7 +203,7 @@ class Sessions:
 
     def _same_seed(self, request: SeedRequest, known_id: str | None, name: str | None) -> LiveSession | None:
         """Return the session that a seed asks for again."""
-        known = self._newest(known_id)
+        known = self._records.newest(known_id)
         if known is not None and known.phase is not Phase.OVER:
             if known.row != request.row:
                 msg = "This session was seeded with another task, and a live session is never seeded again."
@@ -203,11 +212,13 @@ class Sessions:
         named = self._records.named(name)
         return named if named is not None and named.row == request.row else None
 
-    def _begin(self, request: SeedRequest, new_id: str, known_id: str | None, name: str | None) -> LiveSession:
-        known = self._newest(known_id)
+    def _begin(
+        self, request: SeedRequest, new_id: str, known_id: str | None, name: str | None
+    ) -> LiveSession:
+        known = self._records.newest(known_id)
         session = LiveSession(
-            # A cookie that names no session here yet was given out with an earlier reply: two seeds that bear it
-            # are one seed sent twice, and meet under that id.
+            # A cookie that names no session here yet was given out with an earlier reply: two seeds that
+            # bear it are one seed sent twice, and meet under that id.
             id=new_id if known is not None or known_id is None else known_id,
             row=request.row,
             task=request.task,
@@ -225,21 +236,12 @@ class Sessions:
         self._nursery.start_soon(self._keep, session, name)
         return session
 
-    def _newest(self, session_id: str | None) -> LiveSession | None:
-        """Return the session of that id, or the one that was seeded with its cookie after it was over."""
-        session = self._records.get(session_id)
-        while session is not None and session.successor is not None:
-            session = session.successor
-        return session
-
     def _limits_for(self, task: Any) -> Limits:
         try:
-            # A row's whole numbers may have come as 5 or as 5.0; bytes and counts are whole for those who use them.
-            wishes = {
-                key: int(value) if isinstance(value, float) and value.is_integer() else value
-                for key, value in self.environment.limits(task).items()
-            }
-            return self._ground.profile.limits.lowered(wishes)
+            wishes = self.environment.limits(task)
+            # Bytes and counts may have come as 5.0, and are whole for those who use them.
+            whole = {key: int(value) if float(value).is_integer() else value for key, value in wishes.items()}
+            return self._ground.profile.limits.lowered(whole)
         except ValueError as error:
             problem = {"type": "value_error", "loc": ["body", "limits"], "msg": str(error), "input": None}
             raise InvalidBody([problem]) from None
@@ -250,19 +252,9 @@ class Sessions:
         finally:
             self._records.note_end(session, name)
 
-    def _of_this_row(self, session: LiveSession, request: VerifyRequest) -> LiveSession:
-        """Return the session that was seeded with this row: the cookie's, or one that ended before it."""
-        candidate: LiveSession | None = session
-        for _ in range(_LOOK_BACK):
-            if candidate is not None and candidate.row.differs_in(request.row) is not None:
-                candidate = candidate.previous
-        if candidate is None or candidate.row.differs_in(request.row) is not None:
-            # A model can name `verify` as its tool: for it, there is no such tool.
-            log.warning("verify with another row", session=session.id, differs_in=session.row.differs_in(request.row))
-            raise NoSuchTool
-        return candidate
-
-    async def _settle(self, session: LiveSession, scope: trio.CancelScope, response: Mapping[str, Any]) -> None:
+    async def _settle(
+        self, session: LiveSession, scope: trio.CancelScope, response: Mapping[str, Any]
+    ) -> None:
         """Bring about the verdict of a session, once, whoever waits for it."""
         fields: dict[str, Any] | None = None
         try:
@@ -271,13 +263,17 @@ class Sessions:
                 await session.over.wait()
                 if session.final_state is not None:
                     async with self._judging:
-                        fields = await self._judge.judge(session.id, session.task, response, session.final_state)
+                        fields = await self._judge.judge(
+                            session.id, session.task, response, session.final_state
+                        )
         finally:
             fields = fields or (session.failure or _SHUTTING_DOWN).fields()
             session.verdict = {**fields, "tier": self._tier}
             self._records.note_verdict(session)
             session.judged.set()
-            log.info("verdict", session=session.id, reward=fields["reward"], failure=fields.get("failure_kind"))
+            log.info(
+                "verdict", session=session.id, reward=fields["reward"], failure=fields.get("failure_kind")
+            )
 
     async def _finish_unknown(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
         response = request.response
@@ -292,10 +288,6 @@ class Sessions:
             fields = Failure("session_expired", "the session is not remembered any more").fields()
         return {**fields, "tier": self._tier}
 
-
-_LOOK_BACK = 8
-"""How many ended sessions of one cookie a verify may reach back: a model that closes and seeds anew must not
-make its agent's verify miss."""
 
 _NO_SESSION = (
     "There is no session: it was never seeded here, has expired, or its cookie was not sent. "

@@ -1,9 +1,9 @@
 """The server's configuration: read once, from four sources, into one frozen object.
 
-Later sources win: the defaults below, a TOML file, ``CRECHE_*`` environment variables, ``--set KEY=VALUE``. Keys are the attribute names;
-those of `Limits` are nested: ``limits.call_seconds`` on the command line, a ``[limits]`` table in the file,
-``CRECHE_LIMITS_CALL_SECONDS`` in the environment. A wrong key or value is a `SettingsError` that names the key, its source and the
-remedy; nothing is ever ignored.
+Later sources win: the defaults below, a TOML file, ``CRECHE_*`` environment variables, ``--set KEY=VALUE``.
+Keys are the attribute names; those of `Limits` are nested: ``limits.call_seconds`` on the command line, a
+``[limits]`` table in the file, ``CRECHE_LIMITS_CALL_SECONDS`` in the environment. A wrong key or value is a
+`SettingsError` that names the key, its source and the remedy; nothing is ever ignored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SettingsError(Exception):
     """The configuration cannot be used. The message is one sentence for the person who wrote it."""
 
 
-def _positive(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+def _positive(_: object, __: attrs.Attribute[Any], value: float) -> None:
     if not value > 0:
         msg = f"must be above 0, not {value!r}"
         raise ValueError(msg)
@@ -55,8 +55,8 @@ def _token(_: object, __: attrs.Attribute[str | None], value: str | None) -> Non
         raise ValueError(msg)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+def _verifications() -> int:
+    return max(4, 2 * len(os.sched_getaffinity(0)))
 
 
 @attrs.frozen(kw_only=True)
@@ -74,17 +74,18 @@ class Settings:
         max_verifications: verdicts computed at once; further ones wait in line. Too many at once make correct
             programs miss their deadlines.
         verify_seconds: how long an environment's `verify` may take.
-        limits: bounds of each session that the operator has set, in place of those in the environment's profile; a
-            row may only lower what results.
+        limits: bounds of each session that the operator has set, in place of those in the environment's
+            profile; a row may only lower what results.
         python: interpreter inside the sessions, if not the one that the environment's profile names.
         site_packages: folder of third-party packages inside, if not the profile's.
-        secret: signs the session cookies. Random at each start unless given; give it where sessions' cookies shall
-            be recognised after a restart.
+        secret: signs the session cookies. Random at each start unless given; give it where sessions' cookies
+            shall be recognised after a restart.
         cookie_name: the session cookie's name, if not the one derived from the secret.
         body_bytes: the longest request body.
         record_seconds: how long an ended session is remembered for replies that were lost.
         max_records: how many ended sessions are remembered.
-        kept_state_bytes: final states kept in memory for sessions that ended before they were verified, all together.
+        kept_state_bytes: final states kept in memory for sessions that ended before they were verified, all
+        together.
         grace_seconds: from SIGTERM until calls and verdicts in progress are cut off.
         keep_alive_seconds: how long an idle connection is kept; NeMo Gym's client expects at least 15.
         log_format: ``"json"`` lines, ``"text"`` to read, or ``"auto"``: text on a terminal.
@@ -98,9 +99,9 @@ class Settings:
     max_sessions: int = attrs.field(default=512, validator=_positive)
     max_waiting: int = attrs.field(default=16_384, validator=_positive)
     queue_seconds: float = attrs.field(default=3600.0, validator=_positive)
-    max_verifications: int = attrs.field(factory=lambda: max(4, 2 * _cores()), validator=_positive)
+    max_verifications: int = attrs.field(factory=_verifications, validator=_positive)
     verify_seconds: float = attrs.field(default=900.0, validator=_positive)
-    limits: Mapping[str, float] = attrs.field(factory=dict[str, float])
+    limits: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     python: str | None = None
     site_packages: str | None = None
     secret: str = attrs.field(factory=lambda: secrets.token_hex(32), validator=_long_enough, repr=False)
@@ -121,11 +122,11 @@ class Settings:
     def __attrs_post_init__(self) -> None:
         """Check what concerns several keys at once."""
         if (self.tier == "none") != self.unsafe_no_isolation:
-            msg = 'tier "none" and --unsafe-no-isolation (unsafe_no_isolation = true) go together: give both or neither'
+            msg = 'tier = "none" and unsafe_no_isolation = true go together: give both or neither'
             raise SettingsError(msg)
         host = self.bind.rpartition(":")[0]
         if self.unsafe_no_isolation and host not in {"127.0.0.1", "localhost", "[::1]"}:
-            msg = f'without isolation the server may only listen on a loopback address, and bind is "{self.bind}"'
+            msg = f'without isolation only a loopback address may be listened on, and bind is "{self.bind}"'
             raise SettingsError(msg)
 
 
@@ -133,7 +134,7 @@ def load(
     config: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
     assignments: Iterable[str] = (),
-    **overrides: Value | None,
+    overrides: Mapping[str, Value | None] | None = None,
 ) -> Settings:
     """Read all sources and return the settings.
 
@@ -160,7 +161,7 @@ def load(
             msg = f"--set {assignment}: write it as --set KEY=VALUE"
             raise SettingsError(msg)
         gathered.add_text(key.strip(), text.strip(), f"--set {key.strip()}")
-    for key, value in overrides.items():
+    for key, value in (overrides or {}).items():
         if value is not None:
             gathered.add(key, value, f"--{key.replace('_', '-')}")
     return gathered.settings()
@@ -251,10 +252,12 @@ def _kind(field: attrs.Attribute[Any]) -> tuple[type, str]:
 
 
 def _from_text(text: str, field: attrs.Attribute[Any]) -> Value:
-    """Read a value as an environment variable or an option gives it; leave what does not fit to `_checked`."""
+    """Read a value as a variable or an option gives it; leave what does not fit to `_checked`."""
     klass, _ = _kind(field)
     if klass is bool:
-        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower(), text)
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+            text.lower(), text
+        )
     if klass in {int, float}:
         try:
             return int(text) if klass is int else float(text)

@@ -1,7 +1,8 @@
 """JSON values into frozen attrs classes, strictly, with every problem named.
 
-cattrs turns ``"5"`` into 5, 7 into ``"7"`` and ``"ab"`` into ``["a", "b"]`` unless it is told not to; here it is told. Its nested
-validation groups become one `InvalidBody`, whose entries have the shape that FastAPI's have: NeMo Gym's clients know it.
+cattrs turns ``"5"`` into 5, 7 into ``"7"`` and ``"ab"`` into ``["a", "b"]`` unless it is told not to; here it
+is told. Its nested validation groups become one `InvalidBody`, whose entries have the shape that FastAPI's
+have: NeMo Gym's clients know it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def strict_converter() -> cattrs.Converter:
     for klass in _SCALARS:
         converter.register_structure_hook(klass, _scalar_hook)
     converter.register_structure_hook_func(_is_scalar_union, _scalar_union_hook)
-    converter.register_structure_hook_func(lambda target: get_origin(target) is Literal, _literal_hook)
+    converter.register_structure_hook_func(_is_literal, _literal_hook)
     # The last one registered is asked first.
     for predicate, kind, factory in (
         (cols.is_mapping, "dictionary", cols.mapping_structure_factory),
@@ -50,7 +51,13 @@ def strict_converter() -> cattrs.Converter:
     return converter
 
 
-_SCALARS: dict[type, str] = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+_SCALARS: dict[type, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    NoneType: "null",
+}
 
 
 def _scalar_hook(value: Any, target: type) -> Any:
@@ -60,6 +67,10 @@ def _scalar_hook(value: Any, target: type) -> Any:
     if target is float and type(value) is int:
         return float(value)
     raise WrongTypeError(_SCALARS[target], value)
+
+
+def _is_literal(target: Any) -> bool:
+    return bool(get_origin(target) is Literal)
 
 
 def _is_scalar_union(target: Any) -> bool:

@@ -10,7 +10,7 @@ import attrs
 from server.observations import render
 from server.session_files import WRITER
 from tools.registry import Tool, ToolError
-from tools.shipped import SHIPPED
+from tools.shipped import shipped
 from tools.shipping import handler_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Toolbox:
         """
         tools: dict[str, Tool] = {}
         for entry in entries:
-            tool = entry if isinstance(entry, Tool) else _shipped(entry)
+            tool = entry if isinstance(entry, Tool) else shipped(entry)
             if tool.name in tools:
                 msg = f"two tools are named {tool.name!r}; give one of them another name"
                 raise ToolError(msg)
@@ -52,11 +52,3 @@ class Toolbox:
     def render(self, name: str, observation: Observation) -> Any:
         """Return the reply body for an observation of the tool called `name`."""
         return render(self.tools[name], observation)
-
-
-def _shipped(name: object) -> Tool:
-    tool = SHIPPED.get(name) if isinstance(name, str) else None
-    if tool is None:
-        msg = f"no shipped tool is named {name!r}; there are {', '.join(SHIPPED)}, and functions marked @tool"
-        raise ToolError(msg)
-    return tool

@@ -64,7 +64,7 @@ class Judge:
                 return _fields_of(await self.environment.verify(rollout))
         except trio.TooSlowError:
             failure = Failure("verifier_error", f"the verifier took longer than {self.seconds:g} s")
-        except Exception as error:  # noqa: BLE001  # whatever a user's code raises must not cost the client its run
+        except Exception as error:  # whatever a user's code raises must not cost the client its run
             failure = _failure_of(error)
             log.exception("verifier raised", session=session, environment=self.environment.name)
         log.error("no verdict", session=session, failure=failure.kind, reason=failure.reason)

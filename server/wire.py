@@ -1,8 +1,8 @@
 """Bytes from and to the network: JSON in, frozen requests; values, compact JSON out.
 
-The trajectory in a verify request is as long as the rollout was, with token ids many megabytes. It is parsed once, for
-the verifier; the reply repeats it by repeating the *bytes* that came, so that nothing is re-modelled and no number changes its
-digits on the way.
+The trajectory in a verify request is as long as the rollout was, with token ids many megabytes. It is parsed
+once, for the verifier; the reply repeats it by repeating the *bytes* that came, so that nothing is
+re-modelled and no number changes its digits on the way.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def internal_error(incident: str) -> Reply:
 class Row:
     """What of a dataset row decides whether two requests are about the same task.
 
-    Digests only, one per key: a server with thousands of sessions must not keep thousands of rows. Left out is what
-    agents add or change on the way (`response`, `agent_ref`, keys that begin with ``_ng_``), and nulls among the
-    `responses_create_params`, which some agents send and some omit.
+    Digests only, one per key: a server with thousands of sessions must not keep thousands of rows. Left out
+    is what agents add or change on the way (`response`, `agent_ref`, keys that begin with ``_ng_``), and
+    nulls among the `responses_create_params`, which some agents send and some omit.
     """
 
     digests: Mapping[str, bytes] = attrs.field(repr=False)
@@ -173,7 +173,11 @@ class VerifyRequest:
         response = self.body.get("response")
         if isinstance(response, Mapping):
             return response
-        kind, words = ("missing", "Field required") if response is None else ("dict_type", "Input should be a valid dictionary")
+        kind, words = (
+            ("missing", "Field required")
+            if response is None
+            else ("dict_type", "Input should be a valid dictionary")
+        )
         raise InvalidBody([{"type": kind, "loc": ["body", "response"], "msg": words, "input": None}])
 
     def echo(self, fields: Mapping[str, Any]) -> bytes:
@@ -182,7 +186,7 @@ class VerifyRequest:
             rest = {key: value for key, value in self.body.items() if key not in fields}
             return json.dumps(rest | dict(fields), separators=(",", ":")).encode()
         opening = self.raw.rstrip()[:-1].rstrip()
-        comma = b"," if self.body else b""
+        comma = b"," if self.body and fields else b""
         return opening + comma + dump(fields)[1:]
 
 
@@ -191,6 +195,11 @@ def _object(body: bytes) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        problem = {"type": "dict_type", "loc": ["body"], "msg": "Input should be a valid dictionary", "input": None}
+        problem = {
+            "type": "dict_type",
+            "loc": ["body"],
+            "msg": "Input should be a valid dictionary",
+            "input": None,
+        }
         raise InvalidBody([problem])
     return value

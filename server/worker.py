@@ -1,8 +1,9 @@
-"""Only one process may serve a listening socket: sessions live in memory, and workers that share a socket share no memory.
+"""Only one process may serve a listening socket: workers that share one share no sessions.
 
-Hypercorn's workers, like those of other servers, inherit one listening socket, so a request lands in any of them. Each worker claims the
-listening sockets that it holds by binding a name in the abstract namespace, made of the socket's inode, which
-two workers have in common and two servers have not. The claim ends with the process, however it ends.
+Hypercorn's workers, like those of other servers, inherit one listening socket, so a request lands in any of
+them. Each worker claims the listening sockets that it holds by binding a name in the abstract namespace, made
+of the socket's inode, which two workers have in common and two servers have not. The claim ends with the
+process, however it ends.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def claim_listeners() -> Iterator[None]:
 
 def _listening_inodes() -> set[int]:
     found: set[int] = set()
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names only
         descriptor = int(name)
         try:
             status = os.fstat(descriptor)

@@ -9,15 +9,16 @@ A tool is a plain function whose first parameter is ``state`` and whose others a
     def book(state, title: str, day: int) -> str:
         '''Book a seat.'''
 
-On the *server* a `Tool` answers what it looks like (`Tool.definition`, a function definition with a JSON Schema)
-and what is wrong with given arguments (`Tool.problems`); `tools.shipping` turns it into the handler that a sandbox
-profile takes. *Inside* a session a lane's process calls ``function(state, **arguments)`` and nothing else of it
-is used: so decorating reads no annotation, and a tool whose annotations only make sense on the server still loads.
+On the *server* a `Tool` answers what it looks like (`Tool.definition`, a function definition with a JSON
+Schema) and what is wrong with given arguments (`Tool.problems`); `tools.shipping` turns it into the handler
+that a sandbox profile takes. *Inside* a session a lane's process calls ``function(state, **arguments)`` and
+nothing else of it is used: so decorating reads no annotation, and a tool whose annotations only make sense on
+the server still loads.
 
-``state`` is a dict that lives as long as the lane's process; the lane's tools share it. What a function returns must be
-JSON. `Failed` says "the work was done and the outcome is an error, here is the value"; any other exception is an error
-with a message. At a call's deadline the function sees ``KeyboardInterrupt``; what it then tidies up within about a
-second is kept, and after that its process is killed.
+``state`` is a dict that lives as long as the lane's process; the lane's tools share it. What a function
+returns must be JSON. `Failed` says "the work was done and the outcome is an error, here is the value"; any
+other exception is an error with a message. At a call's deadline the function sees ``KeyboardInterrupt``; what
+it then tidies up within about a second is kept, and after that its process is killed.
 
 Who runs where::
 

@@ -1,11 +1,12 @@
 """What a tool's docstring says to the model: a description, and a line for each argument.
 
-Google style: the text before the first section (``Args:``, ``Returns:`` ..) describes the tool, and the entries of
-``Args:`` describe its parameters. The other sections are for readers of the code.
+Google style: the text before the first section (``Args:``, ``Returns:`` ..) describes the tool, and the
+entries of ``Args:`` describe its parameters. The other sections are for readers of the code.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 
 _SECTION = re.compile(r"^(Args|Arguments|Returns|Yields|Raises|Warns|Example|Examples|Note|Notes):\s*$")
@@ -14,8 +15,6 @@ _ENTRY = re.compile(r"^(\w+)(?:\s*\([^)]*\))?:\s*(.*)$")
 
 def cleaned(docstring: str | None) -> str:
     """Return `docstring` without its indentation and outer blank lines; empty for None."""
-    import inspect  # noqa: PLC0415  (the far side decorates too, and has no other use for it)
-
     return inspect.cleandoc(docstring) if docstring else ""
 
 

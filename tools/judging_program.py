@@ -82,13 +82,12 @@ def _be_program(source: str, setup: str, input_fd: int, cpu_seconds: int | None)
 
 def _renew_streams() -> None:
     """Give the program streams as a fresh interpreter has when its streams are files and pipes."""
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = open(  # noqa: SIM115
-        1, "w", encoding="utf-8", errors="surrogateescape", closefd=False
-    )
-    sys.stderr = sys.__stderr__ = open(  # noqa: SIM115
-        2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    streams = [
+        open(0, encoding="utf-8", errors="surrogateescape", closefd=False),  # noqa: SIM115  # as long as it lives
+        open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False),  # noqa: SIM115
+        open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False),  # noqa: SIM115
+    ]
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc]
 
 
 def _run_main(source: str, setup: str) -> int:
@@ -110,7 +109,8 @@ def _run_main(source: str, setup: str) -> int:
         for end in (getattr(threading, "_shutdown", None), getattr(atexit, "_run_exitfuncs", None)):
             if end is not None:
                 end()
-        sys.stdout.flush()
+        if not sys.stdout.closed:
+            sys.stdout.flush()
     except BaseException:  # noqa: BLE001  # what an interpreter reports when its end fails
         code = code or 120
     return code

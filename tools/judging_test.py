@@ -56,7 +56,7 @@ def judge_resume(state: dict[str, Any], answer: Any) -> Any:
 
 
 class _Unusable(BaseException):
-    """The test cannot be run this way, whoever the candidate is. No test's ``except Exception`` may hide it."""
+    """The test cannot be run this way, whoever the candidate is; no ``except Exception`` may hide that."""
 
 
 class _Run:
@@ -185,22 +185,26 @@ def _error(kind: Any, message: Any, text: str) -> Exception:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Return what is to be where `old` was: `old` itself, changed in place to equal `new`, wherever it can be."""
-    if isinstance(old, list) and isinstance(new, list):
+    """Return what is to be where `old` was: `old` itself, changed in place to equal `new`, if it can be."""
+    if _are(list, old, new):
         kept = [_merged(*pair) for pair in zip(old, new)]
         old[:] = kept + new[len(kept) :]
-    elif isinstance(old, dict) and isinstance(new, dict):
+    elif _are(dict, old, new):
         merged = {key: _merged(old[key], item) if key in old else item for key, item in new.items()}
         old.clear()
         old.update(merged)
-    elif isinstance(old, set) and isinstance(new, set):
+    elif _are(set, old, new):
         old.clear()
         old.update(new)
-    elif isinstance(old, bytearray) and isinstance(new, bytearray):
+    elif _are(bytearray, old, new):
         old[:] = new
-    elif isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
+    elif _are(tuple, old, new) and len(old) == len(new):
         parts = [_merged(*pair) for pair in zip(old, new)]
         return old if all(part is item for part, item in zip(parts, old)) else new
     else:
         return old if type(old) is type(new) and old == new else new
     return old
+
+
+def _are(kind: type, *values: object) -> bool:
+    return all(isinstance(value, kind) for value in values)

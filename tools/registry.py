@@ -1,7 +1,7 @@
 """`@tool`: what makes a plain function something that a model can be given.
 
-Imported on both sides. Inside, only `Tool.function` (or calling the `Tool`) matters, so nothing is derived from a
-function's annotations before the server asks: `Tool.parameters` is computed on first use.
+Imported on both sides. Inside, only `Tool.function` (or calling the `Tool`) matters, so nothing is derived
+from a function's annotations before the server asks: `Tool.parameters` is computed on first use.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any, Callable, overload
 
 from tools.docstring import description_of, parameters_of
 from tools.schema import Parameter, UnsupportedAnnotation, parameters_from
-from tools.shapes import Problem, not_finite
+from tools.shapes import Problem, is_dict, not_finite
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_PLAIN = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class ToolError(Exception):
-    """A tool is written in a way that cannot work. The message names the tool, what is wrong, and the remedy."""
+    """A tool is written in a way that cannot work. The message names it, what is wrong and the remedy."""
 
 
-class Failed(Exception):  # noqa: N818  (it is an outcome, not an error of the tool)
+class Failed(Exception):
     """The tool did its work and the outcome is an error; `value` is what the model gets to see.
 
     Attributes:
@@ -56,7 +56,7 @@ class Tool:
     function: Callable[..., Any]
     lane: str = "tools"
     streams: bool = False
-    empty: Mapping[str, Any] = field(default_factory=dict)
+    empty: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __call__(self, state: Any, /, *args: Any, **arguments: Any) -> Any:
         """Call the function itself, as the far side does, and as one tool may call another."""
@@ -95,8 +95,9 @@ class Tool:
     def definition(self) -> dict[str, Any]:
         """Return the function definition for a model's list of tools.
 
-        ``strict`` is only claimed where the schema keeps to what strict mode demands (every argument required, no
-        open objects): model servers refuse a whole request for a definition that claims more than it keeps.
+        ``strict`` is only claimed where the schema keeps to what strict mode demands (every argument
+        required, no open objects): model servers refuse a whole request for a definition that claims more
+        than it keeps.
 
         Raises:
             ToolError: as `parameters`.
@@ -110,34 +111,41 @@ class Tool:
         }
 
     def problems(self, arguments: object) -> list[Problem]:
-        """Return what is wrong with `arguments`, in the form of FastAPI's 422 ``detail``; empty if nothing is.
+        """Return what is wrong with `arguments`, as in FastAPI's 422 ``detail``; empty if nothing is.
 
         Args:
-            arguments: any JSON value, as parsed from a request's body. Nothing is converted: ``"5"`` is no integer
-                and ``true`` is no number, but ``3`` is good for a float.
+            arguments: any JSON value, as parsed from a request's body. Nothing is converted: ``"5"`` is no
+                integer and ``true`` is no number, but ``3`` is good for a float.
 
         Returns:
-            Objects with ``type``, ``loc`` (from ``"body"`` on), ``msg`` and ``input``: first in the order of the
-            parameters, then what does not belong, in the order given.
+            Objects with ``type``, ``loc`` (from ``"body"`` on), ``msg`` and ``input``: first in the order of
+            the parameters, then what does not belong, in the order given.
 
         Raises:
             ToolError: as `parameters`.
         """
-        if not isinstance(arguments, dict):
-            return [Problem(type="dict_type", loc=["body"], msg="Input should be a valid dictionary", input=arguments)]
-        given: dict[str, Any] = arguments
-        found = list(not_finite(given, ["body"]))
+        if not is_dict(arguments):
+            return [
+                Problem(
+                    type="dict_type", loc=["body"], msg="Input should be a valid dictionary", input=arguments
+                )
+            ]
+        found = list(not_finite(arguments, ["body"]))
         if found:
             return found
         for each in self.parameters:
-            if each.name in given:
-                found.extend(each.shape.problems(given[each.name], ["body", each.name]))
+            if each.name in arguments:
+                found.extend(each.shape.problems(arguments[each.name], ["body", each.name]))
             elif each.required:
-                found.append(Problem(type="missing", loc=["body", each.name], msg="Field required", input=given))
+                found.append(
+                    Problem(type="missing", loc=["body", each.name], msg="Field required", input=arguments)
+                )
         known = {each.name for each in self.parameters}
         found.extend(
-            Problem(type="extra_forbidden", loc=["body", name], msg="Extra inputs are not permitted", input=value)
-            for name, value in given.items()
+            Problem(
+                type="extra_forbidden", loc=["body", name], msg="Extra inputs are not permitted", input=value
+            )
+            for name, value in arguments.items()
             if name not in known
         )
         return found
@@ -167,9 +175,9 @@ def tool(
     """Make a plain function a `Tool`; use it bare or with arguments.
 
     Args:
-        function: takes ``state`` first, then what the model may say, by name. Each of those is annotated with str,
-            int, float, bool, None, list, dict, Literal, a union of these or Any; ``Annotated[T, "text"]`` or the
-            docstring's ``Args:`` describes it to the model.
+        function: takes ``state`` first, then what the model may say, by name. Each of those is annotated with
+            str, int, float, bool, None, list, dict, Literal, a union of these or Any; ``Annotated[T,
+            "text"]`` or the docstring's ``Args:`` describes it to the model.
         name: what the model calls it by; the function's own name unless given.
         lane: which process of the session runs it.
         streams: whether what it prints belongs to the observation.
@@ -192,7 +200,7 @@ def tool(
 def _check(name: str, function: Callable[..., Any]) -> None:
     """Refuse what could be called neither by a model nor by the far side."""
     if not _NAME.fullmatch(name):
-        msg = f"tool {name!r}: a name is 1 to 64 of the characters A-Z a-z 0-9 _ -; give one with @tool(name=...)"
+        msg = f"tool {name!r}: a name is 1 to 64 of A-Z a-z 0-9 _ -; give one with @tool(name=...)"
         raise ToolError(msg)
     code = getattr(inspect.unwrap(function), "__code__", None)
     if code is None or code.co_flags & _NOT_PLAIN:
@@ -204,5 +212,5 @@ def _check(name: str, function: Callable[..., Any]) -> None:
         raise ToolError(msg)
     for parameter in parameters[1:]:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            msg = f"tool {name!r}: {str(parameter)!r} cannot be given by name; a tool has no *args, **kwargs or /"
+            msg = f"tool {name!r}: {str(parameter)!r} cannot be given by name, as a tool's all are"
             raise ToolError(msg)

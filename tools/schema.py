@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from tools.shapes import ANY, NULL, AnyOf, Described, Entries, Items, OneOf, Scalar, Shape
+from tools.shapes import ANY, NULL, AnyOf, Described, Entries, Items, OneOf, Scalar, Shape, is_dict, is_list
 
 
-class UnsupportedAnnotation(Exception):  # noqa: N818  (named for what happened)
+class UnsupportedAnnotation(Exception):
     """A parameter's annotation is missing, cannot be resolved, or has no JSON shape."""
 
 
@@ -97,7 +97,8 @@ def shape_of(annotation: Any) -> Shape:
 def parameters_from(function: Callable[..., Any], descriptions: Mapping[str, str]) -> tuple[Parameter, ...]:
     """Return the parameters of `function` after its first.
 
-    Only their annotations are evaluated: that of ``state``, and the result's, may be names for type checkers only.
+    Only their annotations are evaluated: that of ``state``, and the result's, may be names for type checkers
+    only.
 
     Args:
         function: a plain function; string annotations are looked up in its module.
@@ -126,7 +127,8 @@ def _parameter(parameter: inspect.Parameter, namespace: dict[str, Any], descript
     try:
         hint = typing.get_type_hints(blank, globalns=namespace, include_extras=True)[name]
     except Exception as error:  # evaluating an annotation may raise anything
-        msg = f"parameter {name!r}: {parameter.annotation!r} cannot be resolved: {type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error}"
+        msg = f"parameter {name!r}: {parameter.annotation!r} cannot be resolved: {why}"
         raise UnsupportedAnnotation(msg) from error
     try:
         shape = shape_of(hint)
@@ -134,15 +136,14 @@ def _parameter(parameter: inspect.Parameter, namespace: dict[str, Any], descript
         msg = f"parameter {name!r}: {error}"
         raise UnsupportedAnnotation(msg) from None
     if isinstance(shape, Described):
-        shape, description = shape.shape, shape.description
+        description, shape = shape.description, shape.shape
     required = parameter.default is parameter.empty
     return Parameter(name, shape, required, None if required else parameter.default, description)
 
 
 def _is_json(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return isinstance(value, list) and all(map(_is_json, typing.cast("list[Any]", value)))
-    if isinstance(value, dict):
-        entries = typing.cast("dict[Any, Any]", value)
-        return all(isinstance(key, str) and _is_json(each) for key, each in entries.items())
+    if is_list(value):
+        return all(map(_is_json, value))
+    if is_dict(value):
+        return all(isinstance(key, str) and _is_json(each) for key, each in dict[Any, Any](value).items())
     return value is None or type(value) in (str, int, bool) or (type(value) is float and math.isfinite(value))

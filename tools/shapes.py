@@ -1,6 +1,7 @@
 """Shapes of JSON values: each can say its JSON Schema, and what is wrong with a given value.
 
-Problems are worded like pydantic's, because clients of FastAPI servers, NeMo Gym's agents among them, know those.
+Problems are worded like pydantic's, because clients of FastAPI servers, NeMo Gym's agents among them, know
+those.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ import math
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Location = typing.List[typing.Union[str, int]]
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+Location = list[typing.Union[str, int]]
 """Where in the request's body a problem is, from ``"body"`` on."""
 
 
@@ -25,15 +29,17 @@ class Problem(typing.TypedDict):
 
 
 class Shape:
-    """What a JSON value must look like.
+    """What a JSON value must look like."""
 
-    Attributes:
-        label: the shape's name, in the location of a problem with one member of a union.
-        closed: whether strict function calling can express it (no object with arbitrary keys, nothing arbitrary).
-    """
+    @property
+    def label(self) -> str:
+        """Its name, in the location of a problem with one member of a union."""
+        raise NotImplementedError
 
-    label: str = "any"
-    closed: bool = True
+    @property
+    def closed(self) -> bool:
+        """Whether strict function calling can say it: no object with arbitrary keys, nothing arbitrary."""
+        return True
 
     def schema(self) -> dict[str, Any]:
         """Return its JSON Schema."""
@@ -47,7 +53,15 @@ class Shape:
 class Anything(Shape):
     """Any JSON value."""
 
-    closed = False
+    @property
+    def label(self) -> str:
+        """Name it."""
+        return "any"
+
+    @property
+    def closed(self) -> bool:
+        """Say that it is open."""
+        return False
 
     def schema(self) -> dict[str, Any]:
         """Return the empty schema."""
@@ -62,11 +76,16 @@ class Anything(Shape):
 class Scalar(Shape):
     """A string, number, boolean or null."""
 
-    label: str
+    name: str
     json_type: str
     accepts: tuple[type, ...]
     problem: str
     wanted: str
+
+    @property
+    def label(self) -> str:
+        """Go by its name."""
+        return self.name
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON type's schema."""
@@ -83,7 +102,11 @@ class OneOf(Shape):
     """One of some constants."""
 
     constants: tuple[Any, ...]
-    label = "literal"
+
+    @property
+    def label(self) -> str:
+        """Name it."""
+        return "literal"
 
     def schema(self) -> dict[str, Any]:
         """Return an enumeration, typed where all constants are strings."""
@@ -105,12 +128,12 @@ class Items(Shape):
     item: Shape
 
     @property
-    def label(self) -> str:  # type: ignore[override]  # derived, where the others state it
+    def label(self) -> str:
         """Name it with what it holds."""
         return f"list[{self.item.label}]"
 
     @property
-    def closed(self) -> bool:  # type: ignore[override]
+    def closed(self) -> bool:
         """Follow what it holds."""
         return self.item.closed
 
@@ -120,11 +143,10 @@ class Items(Shape):
 
     def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
         """Yield a value that is no list, or the problems of its items."""
-        if not isinstance(value, list):
+        if not is_list(value):
             yield Problem(type="list_type", loc=loc, msg="Input should be a valid list", input=value)
             return
-        items: list[Any] = value
-        for index, each in enumerate(items):
+        for index, each in enumerate(value):
             yield from self.item.problems(each, [*loc, index])
 
 
@@ -133,10 +155,14 @@ class Entries(Shape):
     """An object with arbitrary keys and values of one shape."""
 
     value: Shape
-    closed = False
 
     @property
-    def label(self) -> str:  # type: ignore[override]
+    def closed(self) -> bool:
+        """Say that it is open: its keys are the caller's."""
+        return False
+
+    @property
+    def label(self) -> str:
         """Name it with what it holds."""
         return f"dict[str,{self.value.label}]"
 
@@ -146,11 +172,10 @@ class Entries(Shape):
 
     def problems(self, value: Any, loc: Location) -> Iterator[Problem]:
         """Yield a value that is no object, or the problems of its values."""
-        if not isinstance(value, dict):
+        if not is_dict(value):
             yield Problem(type="dict_type", loc=loc, msg="Input should be a valid dictionary", input=value)
             return
-        entries: dict[str, Any] = value
-        for key, each in entries.items():
+        for key, each in value.items():
             yield from self.value.problems(each, [*loc, key])
 
 
@@ -161,12 +186,12 @@ class AnyOf(Shape):
     members: tuple[Shape, ...]
 
     @property
-    def label(self) -> str:  # type: ignore[override]
+    def label(self) -> str:
         """Name all members."""
         return "|".join(each.label for each in self.members)
 
     @property
-    def closed(self) -> bool:  # type: ignore[override]
+    def closed(self) -> bool:
         """Follow the members."""
         return all(each.closed for each in self.members)
 
@@ -191,12 +216,12 @@ class Described(Shape):
     description: str
 
     @property
-    def label(self) -> str:  # type: ignore[override]
+    def label(self) -> str:
         """Go by the shape's name."""
         return self.shape.label
 
     @property
-    def closed(self) -> bool:  # type: ignore[override]
+    def closed(self) -> bool:
         """Follow the shape."""
         return self.shape.closed
 
@@ -213,23 +238,33 @@ ANY = Anything()
 NULL = Scalar("none", "null", (type(None),), "none_required", "None")
 
 
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it is a JSON array."""
+    return isinstance(value, list)
+
+
+def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
 def not_finite(value: Any, loc: Location) -> Iterator[Problem]:
     """Yield the infinities and NaN in `value`, however deep.
 
-    JSON can spell ``1e999`` and has no way to write it back, neither to the far side nor into a reply about it. No
-    recursion here: how deep the value goes is the model's choice.
+    JSON can spell ``1e999`` and has no way to write it back, neither to the far side nor into a reply about
+    it. No recursion here: how deep the value goes is the model's choice.
     """
     rest: list[tuple[Any, Location]] = [(value, loc)]
     while rest:
         each, where = rest.pop()
         if isinstance(each, float) and not math.isfinite(each):
-            yield Problem(type="finite_number", loc=where, msg="Input should be a finite number", input=str(each))
-        elif isinstance(each, list):
-            items = typing.cast("list[Any]", each)
-            rest.extend((item, [*where, index]) for index, item in enumerate(items) if _may_hold_float(item))
-        elif isinstance(each, dict):
-            entries = typing.cast("dict[str, Any]", each)
-            rest.extend((item, [*where, key]) for key, item in entries.items() if _may_hold_float(item))
+            yield Problem(
+                type="finite_number", loc=where, msg="Input should be a finite number", input=str(each)
+            )
+        elif is_list(each):
+            rest.extend((item, [*where, index]) for index, item in enumerate(each) if _may_hold_float(item))
+        elif is_dict(each):
+            rest.extend((item, [*where, key]) for key, item in each.items() if _may_hold_float(item))
 
 
 def _may_hold_float(value: Any) -> bool:

@@ -4,20 +4,20 @@ Theory of operation::
 
     this process ── pipe "script" ──►  bash, fd 0        two fixed lines per command: source it, report $?
                  ── memfd "command" ─► bash, fd n        the command's text, sourced from /proc/self/fd/n
-                 ◄── pipe "status" ──  bash, fd m        "$?" and a newline; closed for the commands themselves
+                 ◄── pipe "status" ──  bash, fd m        "$?" and a newline; commands do not have it
 
-**Why sourced, and not eval'ed in a loop.** A `break`, `return`, syntax error or open quote in the command stays in
-the command, and no variable of ours is visible in the shell.
+**Why sourced, and not eval'ed in a loop.** A `break`, `return`, syntax error or open quote in the command
+stays in the command, and no variable of ours is visible in the shell.
 
-**Why ``-i``.** Only an interactive bash gives up a running command on SIGINT and lives on, however deep in loops,
-functions and substitutions it is; a trap cannot unwind those. It also survives ``set -u`` and ``${x?}``. What else
-interactive means is turned off: job control, history, line editing, prompts, mail.
+**Why ``-i``.** Only an interactive bash gives up a running command on SIGINT and lives on, however deep in
+loops, functions and substitutions it is; a trap cannot unwind those. It also survives ``set -u`` and
+``${x?}``. What else interactive means is turned off: job control, history, line editing, prompts, mail.
 
-**Signals.** The shell leads a session and process group of its own. Its children share the group, since there is no
-job control; those started with ``&`` have SIGINT ignored, so interrupting the group spares them.
+**Signals.** The shell leads a session and process group of its own. Its children share the group, since there
+is no job control; those started with ``&`` have SIGINT ignored, so interrupting the group spares them.
 
-**No marker in stdout, and no end of file.** Background jobs may keep stdout open for ever; the call ends when the
-status arrives, or when the shell does, which a pidfd (or looking every few milliseconds) tells.
+**No marker in stdout, and no end of file.** Background jobs may keep stdout open for ever; the call ends when
+the status arrives, or when the shell does, which a pidfd (or looking every few milliseconds) tells.
 """
 
 from __future__ import annotations
@@ -28,13 +28,11 @@ import os
 import select
 import signal
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
-from typing import List, Optional
 
 _FIRST_DESCRIPTOR = 60
-"""Descriptors that bash inherits start here: clear of 0 to 9, which scripts use, and of bash's own from 10 on."""
+"""Descriptors that bash inherits start here: clear of 0 to 9, for scripts, and of bash's own from 10 on."""
 
 _INTERRUPT_SECONDS = 0.7
 """How long an interrupted command may take to end; the server's grace is about a second."""
@@ -42,13 +40,12 @@ _INTERRUPT_SECONDS = 0.7
 _INTERRUPT_AGAIN_SECONDS = 0.1
 _LOOK_SECONDS = 0.02
 
-_INTERRUPTED = 128 + signal.SIGINT
-
 _ARGUMENTS = ("bash", "--norc", "--noprofile", "--noediting", "-i", "+m", "+H", "-s")
-# stderr is /dev/null until here: an interactive bash complains that it has no terminal. PROMPT_COMMAND empties PS1
-# again before each prompt, because scripts such as a venv's `activate` set it, and prompts go to stderr.
+# stderr is /dev/null until here: an interactive bash complains that it has no terminal. PROMPT_COMMAND
+# empties PS1 again before each prompt, because scripts such as a venv's `activate` set it, and prompts go to
+# stderr.
 _SET_UP = (
-    "exec 2>&{stderr} {stderr}>&-; set +o history; unset HISTFILE MAILCHECK TMOUT; export -n PS1 PS2; "
+    "exec 2>&{stderr} {stderr}>&-; set +o history; shopt -s execfail; unset HISTFILE MAILCHECK TMOUT; export -n PS1 PS2; "
     "PROMPT_COMMAND='PS1='\n"
 )
 # Two lines, because an interrupt abandons the rest of the line that it hits. The redirection of the status
@@ -66,7 +63,7 @@ class Answer:
         interrupted: whether the deadline ended the command.
     """
 
-    exit_code: Optional[int]
+    exit_code: int | None
     shell_ended: bool = False
     interrupted: bool = False
 
@@ -80,7 +77,9 @@ class Shell:
         Raises:
             OSError: it could not be started; nothing is left of it.
         """
-        environment = {name: text for name, text in os.environ.items() if name not in ("PROMPT_COMMAND", "PS0")}
+        environment = {
+            name: text for name, text in os.environ.items() if name not in ("PROMPT_COMMAND", "PS0")
+        }
         environment.update(PS1="", PS2="")
         with contextlib.ExitStack() as on_failure:
             self._status, status = _pipe()
@@ -89,7 +88,7 @@ class Shell:
             on_failure.callback(os.close, self._command)
             stderr = _high(os.dup(2))
             try:
-                self._process = subprocess.Popen(  # noqa: S603  (running what it is told is what it is for)
+                self._process = subprocess.Popen(
                     _ARGUMENTS,
                     executable="/bin/bash",
                     stdin=subprocess.PIPE,
@@ -111,8 +110,9 @@ class Shell:
         """Run `script` in the shell and wait until it is through.
 
         Deadline:
-            A ``KeyboardInterrupt`` meanwhile interrupts the script, not the shell, and is turned into an `Answer`. If
-            the script does not end within `_INTERRUPT_SECONDS` the shell's whole session is killed.
+            A ``KeyboardInterrupt`` meanwhile interrupts the script, not the shell, and is turned into an
+            `Answer`. If the script does not end within `_INTERRUPT_SECONDS` the shell's whole session is
+            killed.
         """
         try:
             self._start(script)
@@ -134,7 +134,7 @@ class Shell:
         with contextlib.suppress(BrokenPipeError):  # ended between two calls: waiting finds out
             self._process.stdin.write(lines)
 
-    def _wait(self, seconds: Optional[float]) -> Optional[Answer]:
+    def _wait(self, seconds: float | None) -> Answer | None:
         """Wait for the status or for the shell's end; None if neither came in time."""
         deadline = None if seconds is None else time.monotonic() + seconds
         poll = select.poll()
@@ -143,7 +143,11 @@ class Shell:
             poll.register(self._exit, select.POLLIN)
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            look = left if self._exit is not None else min(_LOOK_SECONDS, _LOOK_SECONDS if left is None else left)
+            look = (
+                left
+                if self._exit is not None
+                else min(_LOOK_SECONDS, _LOOK_SECONDS if left is None else left)
+            )
             ready = [descriptor for descriptor, _ in poll.poll(None if look is None else look * 1000)]
             answer = self._reported() if self._status in ready else None
             if answer is None and (code := self._process.poll()) is not None:
@@ -158,7 +162,7 @@ class Shell:
             if self._status in ready:  # closed without a word, yet the shell lives for another moment
                 poll.unregister(self._status)
 
-    def _reported(self) -> Optional[Answer]:
+    def _reported(self) -> Answer | None:
         """Return what the status pipe says, None if it says nothing sensible."""
         try:
             word = os.read(self._status, 64).strip()
@@ -184,9 +188,11 @@ class Shell:
         return Answer(answer.exit_code, shell_ended=answer.shell_ended, interrupted=True)
 
     def _kill(self) -> None:
-        """Kill the shell and what it started, apart from what left its session; wait until the shell is gone."""
+        """Kill the shell and what it started, apart from what left its session; wait until it is gone."""
         if self._process.returncode is None:
-            for pid in [self._process.pid, *_session_of(self._process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            for pid in _session_of(self._process.pid):  # jobs that `set -m` gave groups of their own
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             self._process.wait()
@@ -219,15 +225,17 @@ def _pipe() -> tuple[int, int]:
 
 
 def _anonymous_file() -> int:
-    """Return a file without a name, of memory where the kernel lets us: a full disk must not end the shell."""
+    """Return a file without a name, of memory if possible: a full disk must not end the shell."""
     try:
         return os.memfd_create("command")
     except OSError:
+        import tempfile  # no lane pays for what is rarely used
+
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())
 
 
-def _exit_descriptor(pid: int) -> Optional[int]:
+def _exit_descriptor(pid: int) -> int | None:
     """Return a descriptor that is readable once `pid` has ended, or None where there is none to be had."""
     try:
         return os.pidfd_open(pid)
@@ -235,9 +243,9 @@ def _exit_descriptor(pid: int) -> Optional[int]:
         return None
 
 
-def _session_of(leader: int) -> List[int]:
+def _session_of(leader: int) -> list[int]:
     """Return the processes of the session that `leader` leads, as far as /proc shows them."""
-    found: List[int] = []
+    found: list[int] = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):

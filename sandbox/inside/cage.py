@@ -1,22 +1,29 @@
 """The keeper: builds a cage, starts the zygote in it, and waits.
 
-Run by the server's own interpreter, as ``python -I -S -B -c "..."``, in a fresh single-threaded process. What it does, in order, and why
+Run by the server's own interpreter, as ``python -I -S -B -c "..."``, in a fresh single-threaded process. What
+it does, in order, and why
 in that order:
 
-1. As root it unshares the mount namespace; as an ordinary user the user namespace first, which is what gives it the right.
-2. It takes every tree it will show by descriptor, before anything is mounted over the paths that lead there.
-3. It builds the root: one tmpfs with a few directories, links, device nodes, copied files and the trees, all read-only.
-4. It forks into a new PID namespace. The child mounts that namespace's /proc, pivots into the root and drops the old one.
-5. As root, only now the child unshares a user namespace: pivoting needs mounts that are not locked by a user namespace above. The keeper,
-   still outside, maps ids that belong to nobody on this host.
-6. The child executes the profile's interpreter inside the cage as the zygote. Nothing of the build remains in its memory.
+1. As root it unshares the mount namespace; as an ordinary user the user namespace first, which is what gives
+   it the right.
+2. It takes every tree it will show by descriptor, and reads what it will copy, before anything is mounted
+   over the paths that lead there.
+3. It builds the root: one tmpfs with a few directories, links, device nodes, copied files and the trees, all
+   read-only.
+4. It forks into a new PID namespace. The child mounts that namespace's /proc, pivots into the root and drops
+   the old one.
+5. As root, only now the child unshares a user namespace: pivoting needs mounts that are not locked by a user
+   namespace above. The keeper, still outside, maps ids that belong to nobody on this host.
+6. The child executes the profile's interpreter inside the cage as the zygote. Nothing of the build remains in
+   its memory.
 
-The specification comes as JSON in a descriptor (see `sandbox.cage_plan`). A failure is reported over the steering socket in one
-sentence that names the step.
+The specification comes as JSON in a descriptor (see `sandbox.cage_plan`). A failure is reported over the
+steering socket in one sentence that names the step.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -27,7 +34,7 @@ from typing import Any
 from sandbox import packets
 from sandbox.linux import mounts, namespaces, privileges
 
-ROOT = "/tmp"  # noqa: S108 - where the new root is put together, in a mount namespace of our own
+ROOT = "/tmp"
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 _DEVICE_MODE = 0o666
@@ -58,13 +65,14 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     else:
         step[0] = "making a user namespace without being root"
         namespaces.unshare(namespaces.NEWUSER | namespaces.NEWNS)
-        privileges.set_dumpable(True)
+        privileges.set_dumpable(dumpable=True)
         _write_own_maps(proc, user, group)
     mounts.make_private()
     step[0] = "taking the trees to show"
     trees = [(mounts.clone_tree(tree["source"]), tree["target"]) for tree in spec["trees"]]
+    copies = {target: _read(source) for target, source in spec["copies"].items()}
     step[0] = "building the root"
-    _build_root(spec, trees)
+    _build_root(spec, trees, copies)
     step[0] = "making a PID namespace"
     namespaces.unshare(namespaces.NEWPID)
     unshared_read, unshared_write = os.pipe()
@@ -90,42 +98,55 @@ def _write_own_maps(proc: int, user: int, group: int) -> None:
         os.close(file)
 
 
-def _build_root(spec: dict[str, Any], trees: list[tuple[int, str]]) -> None:
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _build_root(spec: dict[str, Any], trees: list[tuple[int, str]], copies: dict[str, bytes]) -> None:
     os.umask(0o022)
     devices = [] if spec["privileged"] else [(mounts.clone_tree(f"/dev/{name}"), name) for name in _DEVICES]
     mounts.mount("creche-root", ROOT, "tmpfs", mounts.NOSUID, "mode=755,size=16m,nr_inodes=4096")
-    for directory in spec["directories"]:
-        os.makedirs(ROOT + directory, exist_ok=True)
-    for path, target in spec["links"].items():
-        os.makedirs(os.path.dirname(ROOT + path), exist_ok=True)
-        os.symlink(target, ROOT + path)
-    for path, content in spec["files"].items():
-        os.makedirs(os.path.dirname(ROOT + path), exist_ok=True)
-        with open(ROOT + path, "w", encoding="utf-8") as file:
-            file.write(content)
-    for path, source in spec["copies"].items():
-        with open(source, "rb") as original, open(ROOT + path, "wb") as copy:
-            copy.write(original.read())
-    for name, (major, minor) in _DEVICES.items():
-        if spec["privileged"]:
-            os.mknod(f"{ROOT}/dev/{name}", stat.S_IFCHR | _DEVICE_MODE, os.makedev(major, minor))
-            os.chmod(f"{ROOT}/dev/{name}", _DEVICE_MODE)
-        else:
-            _touch(f"{ROOT}/dev/{name}")
-    for tree, name in devices:
-        mounts.restrict_tree(tree, mounts.ATTR_RDONLY | mounts.ATTR_NOSUID)  # a device can be written to all the same
-        mounts.attach_tree(tree, f"{ROOT}/dev/{name}")
-        os.close(tree)
+    _fill_root(spec, copies)
+    _add_devices(devices)
     for tree, target in trees:
         if stat.S_ISDIR(os.fstat(tree).st_mode):
             os.makedirs(ROOT + target, exist_ok=True)
-        elif not os.path.exists(ROOT + target):
+        else:
             _touch(ROOT + target)
         mounts.restrict_tree(tree, mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NODEV)
         mounts.attach_tree(tree, ROOT + target)
         os.close(tree)
     for target in spec["masks"]:
-        mounts.mount("creche-empty", ROOT + target, "tmpfs", mounts.RDONLY | mounts.NOSUID, "size=4k,nr_inodes=2,mode=755")
+        options = "size=4k,nr_inodes=2,mode=755"
+        mounts.mount("creche-empty", ROOT + target, "tmpfs", mounts.RDONLY | mounts.NOSUID, options)
+
+
+def _fill_root(spec: dict[str, Any], copies: dict[str, bytes]) -> None:
+    for directory in spec["directories"]:
+        os.makedirs(ROOT + directory, exist_ok=True)
+    for path, target in spec["links"].items():
+        os.makedirs(os.path.dirname(ROOT + path), exist_ok=True)
+        os.symlink(target, ROOT + path)
+    written = {path: content.encode() for path, content in spec["files"].items()}
+    for path, data in {**written, **copies}.items():
+        with open(ROOT + path, "wb") as file:
+            file.write(data)
+
+
+def _add_devices(devices: list[tuple[int, str]]) -> None:
+    """Make the device nodes, or where that is not allowed bind the host's, taken before, over empty files."""
+    if not devices:
+        for name, (major, minor) in _DEVICES.items():
+            os.mknod(f"{ROOT}/dev/{name}", stat.S_IFCHR | _DEVICE_MODE, os.makedev(major, minor))
+            os.chmod(f"{ROOT}/dev/{name}", _DEVICE_MODE)
+    for tree, name in devices:
+        _touch(f"{ROOT}/dev/{name}")
+        mounts.restrict_tree(
+            tree, mounts.ATTR_RDONLY | mounts.ATTR_NOSUID
+        )  # a device can be written all the same
+        mounts.attach_tree(tree, f"{ROOT}/dev/{name}")
+        os.close(tree)
 
 
 def _touch(path: str) -> None:
@@ -161,10 +182,19 @@ def _become_zygote(
         socket.sethostname("creche")
         step[0] = "executing the interpreter in the cage"
         privileges.close_all_but((0, 1, 2, spec_descriptor, steering_descriptor))
-        os.set_inheritable(spec_descriptor, True)
-        os.set_inheritable(steering_descriptor, True)
+        for descriptor in (spec_descriptor, steering_descriptor):
+            fcntl.fcntl(descriptor, fcntl.F_SETFD, 0)
         start = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.inside.zygote import main; main()"
-        arguments = [spec["python"], "-s", "-B", "-c", start, spec["library"], str(spec_descriptor), str(steering_descriptor)]
+        arguments = [
+            spec["python"],
+            "-s",
+            "-B",
+            "-c",
+            start,
+            spec["library"],
+            str(spec_descriptor),
+            str(steering_descriptor),
+        ]
         os.execve(spec["python"], arguments, spec["environment"])
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
         packets.send(steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"})

@@ -1,12 +1,13 @@
 """Init: PID 1 of a session. Sets the session up, gives up every privilege, then starts lanes and reaps.
 
-It is our code and runs none of the model's. It is not dumpable, so nothing in the session may look into it or at its
-descriptors; as PID 1 it is immune to signals from inside its namespace; and it holds the line to the server: when that
-line ends, it exits, and the kernel kills whatever else is in the namespace.
+It is our code and runs none of the model's. It is not dumpable, so nothing in the session may look into it or
+at its descriptors; as PID 1 it is immune to signals from inside its namespace; and it holds the line to the
+server: when that line ends, it exits, and the kernel kills whatever else is in the namespace.
 
-The order of the set-up matters. Control groups come first, so that all memory is charged to the session. Mounts need the
-capabilities of the new user namespace, so they come before those are dropped; Landlock and seccomp need no_new_privs and come last, because
-they would forbid the rest. Everything set here is inherited by the lanes: there is one policy per session, not one per process.
+The order of the set-up matters. Control groups come first, so that all memory is charged to the session.
+Mounts need the capabilities of the new user namespace, so they come before those are dropped; Landlock and
+seccomp need no_new_privs and come last, because they would forbid the rest. Everything set here is inherited
+by the lanes: there is one policy per session, not one per process.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import select
 import signal
 import socket
 import struct
+import types
 from typing import Any
 
 from sandbox import packets
@@ -31,6 +33,10 @@ USER = 1000
 
 WORKSPACE = "/workspace"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
+
+
+def wake(_number: int, _frame: types.FrameType | None) -> None:
+    """Handle SIGCHLD by doing nothing: what counts is the byte that Python writes to the wake-up pipe."""
 
 
 def run(
@@ -84,9 +90,8 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
         os.write(group, b"0")  # "the writer": our number outside is neither known nor needed
         os.close(group)
     namespaces.unshare(namespaces.NEWCGROUP)  # after joining, so that its root is the session's own group
-    for number in range(1, signal.NSIG):
-        if number not in (signal.SIGKILL, signal.SIGSTOP) and signal.getsignal(number) not in (signal.SIG_DFL, None):
-            signal.signal(number, signal.SIG_DFL)
+    # No handler, no exception to PID 1's immunity. These two are all that the zygote has.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if not os.read(mapped, 1):
         msg = "the zygote did not map this session's ids"
         raise OSError(msg)
@@ -99,7 +104,7 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
     os.chdir(WORKSPACE)
     os.umask(0o022)
     _set_rlimits(request)
-    privileges.set_dumpable(False)
+    privileges.set_dumpable(dumpable=False)
     privileges.drop_capabilities()
     privileges.forbid_new_privileges()
     if landlock_abi:
@@ -110,8 +115,8 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
                 ("/dev", landlock.READ_WRITE_FILES),
                 ("/proc", landlock.READ_WRITE_FILES),
                 (WORKSPACE, ~0),
-                ("/tmp", ~0),  # noqa: S108 - the session's own
-                ("/dev/shm", ~0),  # noqa: S108
+                ("/tmp", ~0),
+                ("/dev/shm", ~0),
             ),
             tcp=request["loopback"],
         )
@@ -121,21 +126,22 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
 
 def _forbid_namespaces() -> None:
     # seccomp forbids them too; this holds even if a way around it were found.
-    with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as file:
-        file.write("0")
+    setting = os.open("/proc/sys/user/max_user_namespaces", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(setting, b"0")
+    os.close(setting)
 
 
 def _mount_writable(size: int, inodes: int) -> int:
     """Mount one tmpfs and show it as /workspace, /tmp and /dev/shm, so that they share one budget."""
     options = f"size={size},nr_inodes={inodes},mode=755,uid={USER},gid={USER}"
-    mounts.mount("creche", "/tmp", "tmpfs", mounts.NOSUID | mounts.NODEV, options)  # noqa: S108
-    for name, target in (("workspace", WORKSPACE), ("shm", "/dev/shm"), ("tmp", "/tmp")):  # noqa: S108
-        os.mkdir(f"/tmp/{name}", 0o755)  # noqa: S108
-        os.chown(f"/tmp/{name}", USER, USER)  # noqa: S108
+    mounts.mount("creche", "/tmp", "tmpfs", mounts.NOSUID | mounts.NODEV, options)
+    for name, target in (("workspace", WORKSPACE), ("shm", "/dev/shm"), ("tmp", "/tmp")):
+        os.mkdir(f"/tmp/{name}", 0o755)
+        os.chown(f"/tmp/{name}", USER, USER)
         if name != "tmp":
-            mounts.bind(f"/tmp/{name}", target)  # noqa: S108
-    tree = os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # noqa: S108
-    mounts.bind("/tmp/tmp", "/tmp")  # noqa: S108
+            mounts.bind(f"/tmp/{name}", target)
+    tree = os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    mounts.bind("/tmp/tmp", "/tmp")
     return tree
 
 
@@ -178,10 +184,10 @@ class Init:
         self._lanes: dict[int, str] = {}
 
     def start_lane(self, name: str, pipes: list[int]) -> int:
-        """Fork the lane's process; return a pidfd of it, the caller's to close. The pipes are closed on this side."""
+        """Fork the lane's process and close its pipes here; return a pidfd of it, the caller's to close."""
         pid = os.fork()
         if pid == 0:
-            lane.run(name, pipes, self._toolbox, environment=self._request["environment"])
+            lane.run(name, pipes, self._toolbox)
         self._lanes[pid] = name
         for pipe in pipes:
             os.close(pipe)
@@ -191,7 +197,7 @@ class Init:
         """Answer the server until it hangs up; does not return."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, wake)
         poller = select.poll()
         poller.register(self._line, select.POLLIN)
         poller.register(wake_read, select.POLLIN)

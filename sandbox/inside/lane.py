@@ -1,8 +1,9 @@
 """A lane: one process of a session that runs one kind of tool, one call at a time, and keeps its state.
 
-Forked by init, it is confined already. It reads request frames, calls the function asked for, and writes reply frames; standard output and
-error are pipes that the server reads while the call runs. From its first call on it counts as hostile: what it writes is
-data, and nothing here can be relied on for safety. It may be interrupted by SIGINT at a call's deadline, and killed.
+Forked by init, it is confined already. It reads request frames, calls the function asked for, and writes
+reply frames; standard output and error are pipes that the server reads while the call runs. From its first
+call on it counts as hostile: what it writes is data, and nothing here can be relied on for safety. It may be
+interrupted by SIGINT at a call's deadline, and killed.
 
 Descriptors of a lane: 0 is /dev/null, 1 and 2 its streams, 3 requests, 4 replies. 3 and 4 are close-on-exec.
 """
@@ -14,27 +15,35 @@ import os
 import signal
 import sys
 import types
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable
 
 from sandbox import frames
 from sandbox.linux import privileges
 
-Toolbox = Dict[str, Dict[str, Callable[..., Any]]]
+Toolbox = dict[str, dict[str, Callable[..., Any]]]
 """Lane name to handler name to function."""
 
 _REQUESTS, _REPLIES = 3, 4
 _CHUNK = 1 << 16
-_OOM_SCORE = "500"  # init has 0: when memory runs out, the kernel picks a lane
+_OOM_SCORE = b"500"  # init has 0: when memory runs out, the kernel picks a lane
 
 
-def load_toolbox(handlers: List[Dict[str, Any]]) -> Toolbox:
+def make_ready() -> None:
+    """Do, once and in the zygote, what every lane needs of its interpreter."""
+    sys.argv = [""]
+    sys.path.insert(0, "")  # modules in the working directory can be imported, as in any interactive Python
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+
+
+def load_toolbox(handlers: list[dict[str, Any]]) -> Toolbox:
     """Import or define every handler of a profile.
 
     Args:
         handlers: dicts with the fields of `sandbox.profile.Handler`.
     """
     toolbox: Toolbox = {}
-    made: Dict[str, types.ModuleType] = {}
+    made: dict[str, types.ModuleType] = {}
     for handler in handlers:
         module_name, _, function_name = handler["target"].partition(":")
         source = handler["source"]
@@ -55,7 +64,7 @@ def _module_from(name: str, source: str) -> types.ModuleType:
     return module
 
 
-def run(name: str, pipes: List[int], toolbox: Toolbox, *, environment: Dict[str, str]) -> None:
+def run(name: str, pipes: list[int], toolbox: Toolbox) -> None:
     """Be the lane `name` from the fork on; does not return."""
     status = 1
     try:
@@ -64,34 +73,33 @@ def run(name: str, pipes: List[int], toolbox: Toolbox, *, environment: Dict[str,
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # between calls; a late interrupt must not end the loop
-        privileges.set_dumpable(True)
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-            file.write(_OOM_SCORE)
-        os.environ.clear()
-        os.environ.update(environment)
-        sys.argv = [""]
-        sys.stdin = os.fdopen(0, "r", closefd=False)
-        sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="replace", closefd=False)
-        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="replace", closefd=False, buffering=1)
-        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_IGN)  # as Python does at its start: they become exceptions
+        privileges.set_dumpable(dumpable=True)
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(score, _OOM_SCORE)
+        os.close(score)
         _serve(toolbox.get(name, {}))
         status = 0
     finally:
         os._exit(status)
 
 
-def _take_descriptors(pipes: List[int]) -> None:
+def _take_descriptors(pipes: list[int]) -> None:
     requests, replies, stdout, stderr = pipes
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-    lifted = [os.dup2(source, 64 + index) for index, source in enumerate((null, stdout, stderr, requests, replies))]
+    lifted = [
+        os.dup2(source, 64 + index) for index, source in enumerate((null, stdout, stderr, requests, replies))
+    ]
     for target, source in enumerate(lifted):
         os.dup2(source, target, inheritable=target <= 2)  # noqa: PLR2004 - the three standard streams
     privileges.close_all_but(range(5))
 
 
-def _serve(functions: Dict[str, Callable[..., Any]]) -> None:
+def _serve(functions: dict[str, Callable[..., Any]]) -> None:
     reader = frames.FrameReader(frames.MAX_REQUEST_BYTES)
-    state: Dict[str, Any] = {}
+    state: dict[str, Any] = {}
+    own = os.getpid()
     while True:
         request = reader.next_message()
         if request is None:
@@ -101,15 +109,24 @@ def _serve(functions: Dict[str, Callable[..., Any]]) -> None:
             reader.feed(data)
             continue
         reply = _call(functions, state, request)
+        if os.getpid() != own:
+            os._exit(0)  # a child that the call forked and that came back from it: the answer is its parent's
         try:
             frame = frames.encode(reply, frames.MAX_REPLY_BYTES)
         except (frames.FrameError, TypeError, ValueError, RecursionError) as error:
-            reply = {"id": request["id"], "outcome": "error", "value": None, "error": f"unusable result: {error}"}
+            reply = {
+                "id": request["id"],
+                "outcome": "error",
+                "value": None,
+                "error": f"unusable result: {error}",
+            }
             frame = frames.encode(reply, frames.MAX_REPLY_BYTES)
         _write(frame)
 
 
-def _call(functions: Dict[str, Callable[..., Any]], state: Dict[str, Any], request: Dict[str, Any]) -> Dict[str, Any]:
+def _call(
+    functions: dict[str, Callable[..., Any]], state: dict[str, Any], request: dict[str, Any]
+) -> dict[str, Any]:
     outcome, value, error = "ok", None, None
     try:
         try:
@@ -120,7 +137,10 @@ def _call(functions: Dict[str, Callable[..., Any]], state: Dict[str, Any], reque
     except KeyboardInterrupt:
         outcome, error = "error", "KeyboardInterrupt: the call was interrupted"
     except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the call's outcome
-        outcome, value = "error", getattr(raised, "value", None) if type(raised).__name__ == "Failed" else None
+        outcome, value = (
+            "error",
+            getattr(raised, "value", None) if type(raised).__name__ == "Failed" else None,
+        )
         error = None if value is not None else _describe(raised)
     _flush()
     return {"id": request["id"], "outcome": outcome, "value": value, "error": error}

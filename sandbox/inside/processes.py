@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Dict, List, Tuple
 
 _ROUNDS = 8
 """A family that forks while it is being stopped is looked at again, so many times at most."""
 
 
-def snapshot() -> Dict[int, Tuple[int, int]]:
+def snapshot() -> dict[int, tuple[int, int]]:
     """Return each process's parent and session id, by pid."""
-    found = {}
+    found: dict[int, tuple[int, int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -25,7 +24,7 @@ def snapshot() -> Dict[int, Tuple[int, int]]:
     return found
 
 
-def _family(ancestor: int) -> List[int]:
+def _family(ancestor: int) -> list[int]:
     """Return `ancestor`, its descendants, and those that daemonised without leaving its session."""
     processes = snapshot()
     members = {pid for pid, (_, session) in processes.items() if session == ancestor} | {ancestor}
@@ -41,7 +40,8 @@ def _family(ancestor: int) -> List[int]:
 def kill_family(ancestor: int) -> None:
     """SIGKILL a lane's process with all that it started and that can still be told to be its.
 
-    What has left both its parentage and its session lives on in the session, within the session's limits, and ends
+    What has left both its parentage and its session lives on in the session, within the session's limits, and
+    ends
     with it: only the session's own end is a guarantee.
     """
     stopped: set[int] = set()

@@ -1,8 +1,9 @@
 """Bounding a session's memory where no control group does: init looks at it, a few times a second.
 
-What is summed is each process's proportional set size, which counts a page shared by n processes as an n-th, so that the
-zygote's preloaded libraries are not charged to every session; and the pages of the session's tmpfs. A process may hide its
-proportional size (by not being dumpable); then its anonymous and shared memory count in full, which is never less.
+What is summed is each process's proportional set size, which counts a page shared by n processes as an n-th,
+so that the zygote's preloaded libraries are not charged to every session; and the pages of the session's
+tmpfs. A process may hide its proportional size (by not being dumpable); then its anonymous and shared memory
+count in full, which is never less.
 
 Weaker than a control group: memory can grow between two looks. The posture says which of the two is in force.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Dict
 
 from sandbox.inside.processes import snapshot
 
@@ -41,8 +41,8 @@ class Watchdog:
             except ProcessLookupError:
                 pass  # it ended by itself
 
-    def _sizes(self) -> Dict[int, int]:
-        sizes = {}
+    def _sizes(self) -> dict[int, int]:
+        sizes: dict[int, int] = {}
         for pid in snapshot():
             try:
                 sizes[pid] = _proportional(pid)

@@ -1,13 +1,15 @@
 """The zygote: PID 1 of a cage. Imports once, then forks a session whenever it is asked to.
 
-Single-threaded for its whole life, which is what makes forking a Python process sound; a preloaded module that starts a thread is
-refused by name. It runs no model code. Its only inputs are the steering socket and the deaths of its children; the end of file
-on the socket means that the server is gone, and exiting then ends every session, because this is PID 1 of the namespace that they live in.
+Single-threaded for its whole life, which is what makes forking a Python process sound; a preloaded module
+that starts a thread is refused by name. It runs no model code. Its only inputs are the steering socket and
+the deaths of its children; the end of file on the socket means that the server is gone, and exiting then ends
+every session, because this is PID 1 of the namespace that they live in.
 """
 
 from __future__ import annotations
 
 import base64
+import fcntl
 import gc
 import importlib
 import json
@@ -32,8 +34,8 @@ def main() -> None:
     """Prepare, report readiness, serve until the server is gone."""
     _, spec_descriptor, steering_descriptor = sys.argv[1:4]
     steering = socket.socket(fileno=int(steering_descriptor))
-    steering.setblocking(True)
-    os.set_inheritable(int(steering_descriptor), False)
+    steering.settimeout(None)
+    fcntl.fcntl(steering, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     try:
         with open(int(spec_descriptor), encoding="utf-8") as file:
             file.seek(0)
@@ -41,7 +43,10 @@ def main() -> None:
         zygote = Zygote(spec, steering)
         zygote.prepare()
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
-        packets.send(steering, {"op": "failed", "step": "preparing the zygote", "error": f"{type(error).__name__}: {error}"})
+        packets.send(
+            steering,
+            {"op": "failed", "step": "preparing the zygote", "error": f"{type(error).__name__}: {error}"},
+        )
         os._exit(1)
     zygote.serve()
 
@@ -58,7 +63,8 @@ class Zygote:
 
     def prepare(self) -> None:
         """Import what sessions shall find imported, and report that requests may come."""
-        sys.path[:] = [entry for entry in sys.path if entry] + self._spec["import_path"]
+        ours = self._spec["import_path"]
+        sys.path[:] = [entry for entry in sys.path if entry and entry not in ours] + ours
         times: dict[str, float] = {}
         for name in self._spec["preload"]:
             started = time.perf_counter()
@@ -66,25 +72,37 @@ class Zygote:
             times[name] = time.perf_counter() - started
             threads = len(os.listdir("/proc/self/task"))
             if threads != 1:
-                msg = f"preloading {name!r} started {threads - 1} thread(s), which makes forking unsafe; drop it from the profile"
+                msg = (
+                    f"preloading {name!r} started {threads - 1} thread(s), "
+                    "which makes forking unsafe; drop it from the profile"
+                )
                 raise RuntimeError(msg)
+        lane.make_ready()
         self._toolbox = lane.load_toolbox(self._spec["handlers"])
         self._policy = base64.b64decode(self._spec["seccomp"])
         # The whole heap as it is now is shared with every session: keep the collector from writing into it.
+        # Python's own dispositions are undone here, once, so that inits and lanes start with the kernel's.
+        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
         gc.collect()
         gc.disable()
         gc.freeze()
         self._landlock = min(landlock.abi(), self._spec["landlock"])
         packets.send(
             self._steering,
-            {"op": "ready", "python": sys.version.split()[0], "landlock": self._landlock, "preload_seconds": times},
+            {
+                "op": "ready",
+                "python": sys.version.split()[0],
+                "landlock": self._landlock,
+                "preload_seconds": times,
+            },
         )
 
     def serve(self) -> None:
         """Answer requests and report deaths until the server hangs up; does not return."""
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, init.wake)
         poller = select.poll()
         poller.register(self._steering, select.POLLIN)
         poller.register(wake_read, select.POLLIN)

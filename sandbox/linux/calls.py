@@ -1,7 +1,7 @@
 """Raw system calls through ctypes, for what the standard library does not wrap.
 
-`call` is `syscall(2)` with errno turned into OSError. The GIL is kept during the call (PyDLL): every use is short, and a
-clone must return into a child that still holds it.
+`call` is `syscall(2)` with errno turned into OSError. The GIL is kept during the call (PyDLL): every use is
+short, and a clone must return into a child that still holds it.
 """
 
 from __future__ import annotations

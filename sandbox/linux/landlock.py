@@ -1,4 +1,4 @@
-"""Landlock: what of the file system, the network and the other processes a thread and its children may still reach.
+"""Landlock: what files, sockets and processes a thread and its children may still reach.
 
 The set of rights grows with the kernel's ABI version; what an older kernel does not know is left out, and the
 version in force is part of the posture, so nobody takes an old kernel's rules for a new one's.

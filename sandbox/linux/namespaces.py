@@ -1,7 +1,8 @@
 """Making namespaces: unshare, a clone3 that Python survives, and id maps.
 
-`fork_into` is `os.fork` with namespaces. CPython's own fork hooks are called around the raw call, and the child's thread id is
-stored where the C library keeps it (PR_GET_TID_ADDRESS tells where), because glibc's `fork` was bypassed.
+`fork_into` is `os.fork` with namespaces. CPython's own fork hooks are called around the raw call, and the
+child's thread id is stored where the C library keeps it (PR_GET_TID_ADDRESS tells where), because glibc's
+`fork` was bypassed.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def fork_into(flags: int) -> tuple[int, int]:
         flags: `NEW*` bits.
 
     Returns:
-        In the parent the child's pid and a pidfd of it (close-on-exec, to be closed by the caller); ``(0, -1)`` in the child.
+        In the parent the child's pid and a pidfd of it (close-on-exec, to be closed by the caller); ``(0,
+        -1)`` in the child.
 
     Raises:
         OSError: no child was made.

@@ -18,13 +18,14 @@ class _OpenHow(ctypes.Structure):
 
 
 def open_beneath(directory: int, path: bytes, flags: int) -> int:
-    """Open `path` below `directory`, following no link of any kind and leaving neither the tree nor its mount.
+    """Open `path` below `directory`, following no link and leaving neither the tree nor its mount.
 
     Returns:
         A close-on-exec descriptor, the caller's to close.
 
     Raises:
-        OSError: ELOOP for a symbolic link anywhere in the path, EXDEV for a way out, and all that `open` raises.
+        OSError: ELOOP for a symbolic link anywhere in the path, EXDEV for a way out, and all that `open`
+        raises.
     """
     how = _OpenHow(
         flags=flags | os.O_CLOEXEC | os.O_NOFOLLOW,

@@ -20,7 +20,8 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_POSSIBLE_CAPABILITY = 63
 _MAX_DESCRIPTOR = 0xFFFFFFFF
 
-# NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each with its lock: being user 0 or executing a file gives nothing.
+# NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each with its lock: being user 0 or executing a file gives
+# nothing.
 _SECUREBITS = 0b11_00_11_11
 
 
@@ -30,12 +31,13 @@ class _CapabilityHeader(ctypes.Structure):
 
 def _prctl(option: int, a: int = 0, b: int = 0, *, what: str) -> None:
     calls.check(
-        calls.libc.prctl(option, ctypes.c_ulong(a), ctypes.c_ulong(b), ctypes.c_ulong(0), ctypes.c_ulong(0)), what
+        calls.libc.prctl(option, ctypes.c_ulong(a), ctypes.c_ulong(b), ctypes.c_ulong(0), ctypes.c_ulong(0)),
+        what,
     )
 
 
-def set_dumpable(dumpable: bool) -> None:  # noqa: FBT001 - the call's own name says what the flag is
-    """Set whether others of the same user may trace this process and whether its /proc entry is its user's."""
+def set_dumpable(*, dumpable: bool) -> None:
+    """Set whether the same user may trace this process, and whether its /proc entry is its user's."""
     _prctl(_PR_SET_DUMPABLE, int(dumpable), what="PR_SET_DUMPABLE")
 
 
@@ -48,8 +50,9 @@ def drop_capabilities() -> None:
     """Empty all five capability sets for good, and lock the ways in which a set could be filled again."""
     _prctl(_PR_SET_SECUREBITS, _SECUREBITS, what="PR_SET_SECUREBITS")
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, what="PR_CAP_AMBIENT_CLEAR_ALL")
+    zero = ctypes.c_ulong(0)
     for capability in range(_LAST_POSSIBLE_CAPABILITY + 1):
-        if calls.libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
+        if calls.libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), zero, zero, zero) != 0:
             break  # EINVAL: one past the last that this kernel knows
     header = _CapabilityHeader(version=_CAPABILITY_VERSION_3, pid=0)
     nothing = (ctypes.c_uint32 * 6)()

@@ -1,6 +1,7 @@
 """Loading a seccomp filter that was compiled elsewhere.
 
-Compiling needs libseccomp and takes a millisecond; it is done once, by the server (`sandbox.syscall_policy`). Here the finished
+Compiling needs libseccomp and takes a millisecond; it is done once, by the server (`sandbox.syscall_policy`).
+Here the finished
 program is handed to the kernel, which copies it: a few microseconds per session.
 """
 
@@ -30,5 +31,9 @@ def load(program: bytes) -> None:
         raise ValueError(msg)
     prepared = _Program(length=len(program) // _INSTRUCTION_BYTES, instructions=program)
     calls.call(
-        calls.number("seccomp"), _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(prepared), what="seccomp(SET_MODE_FILTER)"
+        calls.number("seccomp"),
+        _SECCOMP_SET_MODE_FILTER,
+        0,
+        ctypes.byref(prepared),
+        what="seccomp(SET_MODE_FILTER)",
     )

@@ -21,6 +21,7 @@ import attrs
 from server.environment import Environment, Rollout, Session, Verdict
 from server.environments.code_tests import CodeTests, read_tests
 from server.verify.extraction import last_code_block
+from server.verify.json_types import is_object
 from server.verify.verdicts import CaseResult, CaseVerdict, Report
 
 SOLUTION = "solution.py"
@@ -57,7 +58,7 @@ class CodeGenTask:
         metadata = self.verifier_metadata or {}
         own = attrs.asdict(self, recurse=False)
         for holder in (metadata.get("unit_tests"), metadata, own):
-            tests = read_tests(holder) if isinstance(holder, Mapping) else None
+            tests = read_tests(holder) if is_object(holder) else None
             if tests is not None:
                 return tests
         msg = "the row has no tests: neither inputs and outputs, nor test and entry_point, nor asserts"

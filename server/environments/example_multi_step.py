@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from server.environment import Environment, Rollout, Verdict
+from server.verify.json_types import is_array, is_object
 from tools.registry import tool
 
 FINAL_TOOL = "extract_synonym_values"
@@ -68,8 +69,9 @@ def _handed_in(rollout: Rollout[SynonymTask]) -> list[int]:
     for call in reversed(rollout.calls):
         if call.tool == FINAL_TOOL:
             return list(call.arguments["synonym_values"])
-    for item in reversed(rollout.response.get("output") or []):
-        if isinstance(item, dict) and item.get("type") == "function_call" and item.get("name") == FINAL_TOOL:
+    output = rollout.response.get("output")
+    for item in reversed(output if is_array(output) else []):
+        if is_object(item) and item.get("type") == "function_call" and item.get("name") == FINAL_TOOL:
             return _values(item.get("arguments"))
     return []
 
@@ -79,4 +81,4 @@ def _values(arguments: Any) -> list[int]:
         values = json.loads(arguments)["synonym_values"]
     except (TypeError, ValueError, KeyError):
         return []
-    return values if isinstance(values, list) and all(type(value) is int for value in values) else []
+    return values if is_array(values) and all(type(value) is int for value in values) else []

@@ -15,6 +15,8 @@ from typing import Any
 
 import attrs
 
+from server.verify.json_types import is_array, is_object
+
 _FLAT = re.compile(r"\\boxed\{([^}]+)\}")
 _MARK = "\\boxed{"
 _WRAPPERS = (("\\(", "\\)"), ("$", "$"), ("\\text{", "}"))
@@ -30,7 +32,7 @@ class BoxRule:
 
 
 def first_flat(text: str) -> str | None:
-    r"""Return what is between the first ``\boxed{`` that is ever closed and the first closing brace, stripped."""
+    r"""Return what the first box that ends holds up to the first closing brace, stripped."""
     found = _FLAT.search(text)
     return found[1].strip() if found is not None else None
 
@@ -84,8 +86,8 @@ def boxed_answer(response: Mapping[str, Any], rule: BoxRule = FLAT) -> str | Non
     Only messages count: what the model had a tool print is no answer, however many boxes it holds.
     """
     output = response.get("output")
-    for item in reversed(output if isinstance(output, list) else []):
-        if isinstance(item, Mapping) and item.get("type") == "message" and item.get("role") == "assistant":
+    for item in reversed(output if is_array(output) else []):
+        if is_object(item) and item.get("type") == "message" and item.get("role") == "assistant":
             answer = rule.find(_text(item.get("content")))
             if answer is not None:
                 return answer
@@ -95,8 +97,6 @@ def boxed_answer(response: Mapping[str, Any], rule: BoxRule = FLAT) -> str | Non
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = content if isinstance(content, list) else []
-    texts = (
-        part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") == "output_text"
-    )
+    parts = content if is_array(content) else []
+    texts = [part.get("text") for part in parts if is_object(part) and part.get("type") == "output_text"]
     return "".join(text for text in texts if isinstance(text, str))

@@ -18,6 +18,7 @@ from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
 from server.verify.boxes import LIMITS, OpensSandboxes, ask, deadline_after
 from server.verify.json_match import matches
+from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
 from tools import plain
 
@@ -83,11 +84,12 @@ class FunctionCaseVerifier:
         loading = {"source": source, "prelude": self.setup}
         seen = await ask(box, "load_candidate", loading, self.call_seconds)
         if _kind(seen) == "loaded":
-            call = {"name": name, "arguments": plain.dumps([list(case.arguments), {}])}
+            arguments: list[Any] = [list(case.arguments), {}]
+            call = {"name": name, "arguments": plain.dumps(arguments)}
             seen = await ask(box, "call_candidate", call, self.call_seconds)
         if _kind(seen) != "value":
             return _failure(seen)
-        text = seen.value.get("value")
+        text: Any = seen.value.get("value")
         if isinstance(text, str) and matches(case.expected, text):
             return PASSED
         output = text[:_SHOWN] if isinstance(text, str) else ""
@@ -95,16 +97,14 @@ class FunctionCaseVerifier:
 
 
 def _kind(seen: Observation) -> Any:
-    answered = seen.outcome is Outcome.OK and isinstance(seen.value, dict)
-    return seen.value.get("kind") if answered else None
+    return seen.value.get("kind") if seen.outcome is Outcome.OK and is_object(seen.value) else None
 
 
 def _failure(seen: Observation) -> CaseResult:
     """Return the result of a call that gave no value."""
-    if seen.outcome is not Outcome.OK or not isinstance(seen.value, dict):
-        return CaseResult(
-            verdict=CaseVerdict.of(seen.outcome), detail=(seen.error or str(seen.outcome))[:_SHOWN]
-        )
+    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+        detail = (seen.error or str(seen.outcome))[:_SHOWN]
+        return CaseResult(verdict=CaseVerdict.of(seen.outcome), detail=detail)
     words = [seen.value.get(key) for key in ("type", "message", "reason")]
     detail = ": ".join(word for word in words if isinstance(word, str))[:_SHOWN]
     return CaseResult(verdict=CaseVerdict.ERROR, detail=detail or "no sensible answer")

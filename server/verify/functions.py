@@ -18,6 +18,7 @@ from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
 from server.verify.boxes import LIMITS, OpensSandboxes, ask, deadline_after
+from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
 
 _MAX_TEXT = 4096
@@ -25,7 +26,7 @@ _VERDICTS = {"assertion": CaseVerdict.WRONG_ANSWER}
 
 
 class UnusableTestError(Exception):
-    """The data set's own test cannot be run in this mode, whoever the candidate is: no verdict follows from it."""
+    """The data set's own test cannot be run in this mode, whoever the candidate is: that is no verdict."""
 
 
 @attrs.frozen(kw_only=True)
@@ -128,7 +129,7 @@ class _Relay:
         if left <= 0:
             raise _Over(OVER)
         seen = await ask(box, handler, arguments, min(left, self._bounds.call_seconds))
-        if seen.outcome is not Outcome.OK or not isinstance(seen.value, dict):
+        if seen.outcome is not Outcome.OK or not is_object(seen.value):
             raise _Over(_failed(seen))
         return seen.value if box is self._judge else _cleaned(seen.value)
 

@@ -10,6 +10,8 @@ import json
 import math
 from typing import Any
 
+from server.verify.json_types import is_array, is_object
+
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 
 
@@ -33,26 +35,28 @@ def matches(expected: Any, text: str) -> bool:
 
 
 def _same(expected: Any, data: Any) -> bool:
-    if isinstance(data, list):
+    if is_array(data):
         tag, *items = data
         if tag in ("l", "t"):
             return _same_items(expected, items)
         if tag == "d":
             return _same_pairs(expected, items)
         return _same_scalar(expected, tag, items)
+    if is_object(data):  # no writer makes one
+        return False
     if isinstance(expected, str) or isinstance(data, str):
         return isinstance(expected, str) and isinstance(data, str) and expected == data
     return (expected is None) == (data is None) and bool(expected == data)
 
 
 def _same_items(expected: Any, items: list[Any]) -> bool:
-    if not isinstance(expected, list) or len(expected) != len(items):
+    if not is_array(expected) or len(expected) != len(items):
         return False
     return all(_same(*pair) for pair in zip(expected, items, strict=True))
 
 
 def _same_pairs(expected: Any, items: list[Any]) -> bool:
-    if not isinstance(expected, dict) or 2 * len(expected) != len(items):
+    if not is_object(expected) or 2 * len(expected) != len(items):
         return False
     found = {_key(key): item for key, item in zip(items[::2], items[1::2], strict=True)}
     return found.keys() == expected.keys() and all(_same(expected[key], found[key]) for key in expected)

@@ -17,6 +17,7 @@ from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
 from server.verify.boxes import LIMITS, OpensSandboxes, ask, deadline_after, limits_for_output
 from server.verify.comparators import Comparator, by_lines
+from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
 
 _SIGXCPU = -24
@@ -103,5 +104,5 @@ class ProgramVerifier:
 
 def _exit_code(value: Any) -> int:
     """Return the exit code in the lane's answer; what makes no sense is a failure, for it may be hostile."""
-    code = value.get("exit_code") if isinstance(value, dict) else None
+    code = value.get("exit_code") if is_object(value) else None
     return code if isinstance(code, int) and not isinstance(code, bool) else 1

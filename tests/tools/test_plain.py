@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import plain
+from tools import plain, plain_form
 from tools.plain import PlainError
 
 HASHABLE = st.recursive(
@@ -222,7 +222,7 @@ def test_the_same_value_twice_is_no_loop() -> None:
 def test_depth_is_bounded_both_ways() -> None:
     """At the bound it passes, one deeper it is refused, and no reader overflows its stack."""
     value: Any = 1
-    for _ in range(plain.MAX_DEPTH):
+    for _ in range(plain_form.MAX_DEPTH):
         value = [value]
     assert look(value) == look(through_json(value))
     with pytest.raises(PlainError, match="deeper"):
@@ -233,7 +233,7 @@ def test_depth_is_bounded_both_ways() -> None:
 
 def test_size_is_bounded_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every value counts, containers too."""
-    monkeypatch.setattr(plain, "MAX_ITEMS", 4)
+    monkeypatch.setattr(plain_form, "MAX_ITEMS", 4)
     assert [1, 2, 3] == through_json([1, 2, 3])
     with pytest.raises(PlainError, match="more than 4"):
         plain.encode([1, 2, [3]])

@@ -47,8 +47,8 @@ def asserting(*statements: str, prelude: str = "") -> FunctionTest:
         "sort = sorted",
         "class Solution:\n    def sort(self, xs): return sorted(xs)",
         "from __future__ import annotations\ndef sort(xs: Undefined) -> Missing: return sorted(xs)",
-        "import sys\ndef sort(xs):\n    print('thinking', file=sys.stderr)\n    print('{}')\n    return sorted(xs)",
-        "import dataclasses\n@dataclasses.dataclass\nclass Box:\n    xs: list\ndef sort(xs): return sorted(Box(xs).xs)",
+        "import sys\ndef sort(xs):\n    print('{}', file=sys.stderr)\n    print(1)\n    return sorted(xs)",
+        "import dataclasses as d\n@d.dataclass\nclass Box:\n    xs: list\ndef sort(xs): return sorted(Box(xs).xs)",
         "def sort(xs): return sorted(xs)\nif __name__ == '__main__':\n    sort(input())",
     ],
 )
@@ -176,13 +176,15 @@ def f(kind):
     if kind == "raise": raise ValueError("bad")
     if kind == "key": raise KeyError("k")
     return {"tuple": (1, [2]), "set": {1}, "keys": {1: 2, (3,): 4}, "bytes": b"x", "nan": float("nan"),
-            "inf": -float("inf"), "true": True, "one": 1, "none": None, "big": 10**5000, "lone": "\\ud800"}[kind]
+            "inf": -float("inf"), "true": True, "one": 1, "none": None, "big": 10**5000, "lone":
+            "\\ud800"}[kind]
 """
     test = asserting(
         "assert f('tuple') == (1, [2]) and f('tuple') != [1, [2]]",
         "assert f('set') == {1} and f('keys') == {1: 2, (3,): 4} and f('bytes') == b'x'",
         "assert f('nan') != f('nan') and f('inf') == float('-inf') and f('big') == 10 ** 5000",
-        "assert f('true') is True and type(f('one')) is int and f('none') is None and f(kind='lone') == '\\ud800'",
+        "assert f('true') is True and type(f('one')) is int and f('none') is None",
+        "assert f(kind='lone') == '\\ud800'",
         """
 try:
     f("raise")
@@ -249,7 +251,9 @@ def human_eval() -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
 
 
-@pytest.mark.parametrize(("ending", "expected"), [(None, 164), ("    return None\n", 0)], ids=["canonical", "control"])
+@pytest.mark.parametrize(
+    ("ending", "expected"), [(None, 164), ("    return None\n", 0)], ids=["canonical", "control"]
+)
 async def test_all_of_human_eval(opener: Opener, ending: str | None, expected: int) -> None:
     passed: list[str] = []
     turns = trio.CapacityLimiter(8)
@@ -272,7 +276,9 @@ async def test_all_of_human_eval(opener: Opener, ending: str | None, expected: i
 
 async def test_a_completion_of_the_prompt_is_a_solution_too(opener: Opener) -> None:
     row = human_eval()[0]
-    test = FunctionTest(pieces=(row["test"],), names=(row["entry_point"],), check="check", prelude=row["prompt"])
+    test = FunctionTest(
+        pieces=(row["test"],), names=(row["entry_point"],), check="check", prelude=row["prompt"]
+    )
     verifier = attrs.evolve(FunctionVerifier(), setup=row["prompt"])
     report = await verifier.verify(opener, row["canonical_solution"], test)
     assert report.passed

@@ -18,7 +18,9 @@ QUICK = ProgramVerifier(setup=SETUP, cpu_seconds=1)
 DOUBLED = (ProgramCase("4\n", "8\n"), ProgramCase("21\n", "42\n"))
 
 
-async def verdict_on(opener: Opener, source: str, *cases: ProgramCase, by: ProgramVerifier = QUICK) -> CaseVerdict:
+async def verdict_on(
+    opener: Opener, source: str, *cases: ProgramCase, by: ProgramVerifier = QUICK
+) -> CaseVerdict:
     report = await by.verify(opener, source, cases)
     return report.results[-1].verdict
 
@@ -30,7 +32,7 @@ async def verdict_on(opener: Opener, source: str, *cases: ProgramCase, by: Progr
         "import sys\nfor line in sys.stdin: print(2 * int(line))",
         "import sys\nprint(2 * int(sys.stdin.buffer.read()))",
         "print(2 * int(open(0).read()))",
-        "print(2 * int(open('/dev/stdin').read()))",
+        "print(2 * int(open('/proc/self/fd/0').read()))",
         "if __name__ == '__main__':\n    print(2 * int(input()))",
         "import sys\nprint(2 * int(input()))\nsys.exit()",
         "import os\nprint(2 * int(input()), flush=True)\nos._exit(0)",
@@ -75,7 +77,9 @@ async def test_a_program_that_takes_too_much_memory_is_out_of_memory(opener: Ope
 async def test_a_large_input_and_a_large_output_pass_whole(opener: Opener) -> None:
     text = "0123456789abcde\n" * 250_000
     by = attrs.evolve(QUICK, compare=exactly, cpu_seconds=10)
-    assert await verdict_on(opener, "print(open(0).read(), end='')", ProgramCase(text, text), by=by) == "passed"
+    assert (
+        await verdict_on(opener, "print(open(0).read(), end='')", ProgramCase(text, text), by=by) == "passed"
+    )
 
 
 async def test_the_first_failed_case_ends_the_suite_unless_all_are_wanted(opener: Opener) -> None:
@@ -104,7 +108,7 @@ subprocess.Popen(["sleep", "1000"])
 
 
 async def test_the_expected_output_is_nowhere_in_the_programs_reach(opener: Opener) -> None:
-    secret = "a-very-particular-answer"  # noqa: S105  # none
+    secret = "a-very-particular-answer"  # none
     source = f"""
 import gc, glob, sys
 found = []

@@ -1,0 +1,73 @@
+"""What a tool call is answered: with its observation, or with the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from sandbox.errors import Gone
+from sandbox.frames import FrameError
+from sandbox.observation import Ending
+from server.errors import (
+    Failure,
+    InvalidBody,
+    NoSuchSession,
+    SessionLost,
+    SessionOver,
+    ShuttingDown,
+)
+from server.incidents import reply_to
+from server.logs import get_logger
+from server.wire import Reply, dump, refusal
+
+if TYPE_CHECKING:
+    from sandbox.box import Box
+    from server.environment import Environment
+
+log = get_logger("answers")
+
+_LOST = "The sandbox of this session was lost through no fault of yours. The session cannot be continued."
+
+
+async def answer(
+    environment: Environment[Any], box: Box, session: str, tool: str, arguments: Mapping[str, Any]
+) -> Reply | None:
+    """Have a tool run and return the reply to its call; None when the sandbox had ended before.
+
+    Never raises for what a tool, an environment's `reply` or the sandbox does: it concerns this one call.
+    """
+    started = trio.current_time()
+    try:
+        observation = await box.call(tool, arguments)
+        body = dump(environment.reply(tool, observation))
+    except Gone as error:
+        return refusal(SessionLost(_LOST)) if error.ending == Ending.CAGE_LOST else None
+    except FrameError:
+        problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
+        return refusal(InvalidBody([problem]))
+    except Exception as error:
+        return reply_to(error, session=session, tool=tool)
+    milliseconds = round(1000 * (trio.current_time() - started), 1)
+    log.debug("call", session=session, tool=tool, outcome=str(observation.outcome), milliseconds=milliseconds)
+    return Reply(200, body)
+
+
+def why_not(ending: Ending | None, failure: Failure | None, *, is_cut_off: bool) -> Exception:
+    """Return the error that tells a caller, who may be a model, why a session takes no calls.
+
+    Args:
+        ending: the road by which it ended, if it had one.
+        failure: why its rollout will be masked, if it will.
+        is_cut_off: whether the server is stopping.
+    """
+    if is_cut_off:
+        return ShuttingDown("The server is shutting down. This session cannot be continued.")
+    if ending is Ending.IDLE_DEADLINE:
+        return NoSuchSession("This session has expired: nothing was asked of it for too long.")
+    if failure is not None or ending is Ending.CAGE_LOST:
+        return SessionLost(_LOST)
+    if ending is Ending.FINISHED:
+        return SessionOver("session finished: it has been verified and takes no more calls.")
+    return SessionOver(f"session over ({ending}): it takes no more calls.")

@@ -1,0 +1,106 @@
+"""The command `creche`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version as distribution_version
+from typing import NoReturn
+
+import click
+import trio
+
+from server import logs
+from server.house import StartupError, check_packages
+from server.settings import Settings, SettingsError, drop_secrets, load
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(distribution_version("creche"), prog_name="creche")
+def main() -> None:
+    """A resources server for reinforcement-learning rollouts that run untrusted code."""
+    try:
+        check_packages()
+    except StartupError as error:
+        _refuse(str(error))
+
+
+@main.command()
+@click.argument("environment", required=False)
+@click.option("--bind", metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.")
+@click.option(
+    "--config", type=click.Path(), metavar="FILE", help="A TOML file with settings (or CRECHE_CONFIG)."
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One setting; wins over the other sources.",
+)
+@click.option("--unsafe-no-isolation", is_flag=True, help="Run model code without isolation. Loopback only.")
+def serve(
+    environment: str | None,
+    bind: str | None,
+    config: str | None,
+    assignments: tuple[str, ...],
+    unsafe_no_isolation: bool,  # noqa: FBT001  # click passes flags so
+) -> None:
+    """Serve ENVIRONMENT (default: workbench): a name, package.module:Class or path/to/file.py:Class."""
+    from server.serving import serve as run  # noqa: PLC0415  # Hypercorn and Quart take long to import
+
+    if unsafe_no_isolation:
+        assignments = ("tier=none", "unsafe_no_isolation=true", *assignments)
+    settings = _settings(config, assignments, environment=environment, bind=bind)
+    drop_secrets()
+    logs.configure(settings)
+    try:
+        status = trio.run(run, settings, _announce)
+    except StartupError as error:
+        _refuse(str(error))
+    sys.exit(status)
+
+
+@main.command()
+def doctor() -> None:
+    """Show what isolation this machine can give, and how to get what is missing."""
+    from sandbox import doctor as examination  # noqa: PLC0415  # only this command needs it
+
+    sys.exit(examination.main())
+
+
+@main.command()
+@click.argument("environment", default="workbench")
+def tools(environment: str) -> None:
+    """Print ENVIRONMENT's tools as function definitions, for a dataset's responses_create_params.tools."""
+    from server.loading import EnvironmentNotFoundError, load_environment  # noqa: PLC0415  # imports the environment's own
+    from tools.registry import ToolError  # noqa: PLC0415
+
+    try:
+        definitions = load_environment(environment).toolbox.definitions()
+    except (EnvironmentNotFoundError, ToolError) as error:
+        _refuse(str(error))
+    click.echo(json.dumps(definitions, indent=2))
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"creche {distribution_version('creche')}")
+
+
+def _settings(config: str | None, assignments: tuple[str, ...], **overrides: str | None) -> Settings:
+    try:
+        return load(config, assignments=assignments, overrides=overrides)
+    except SettingsError as error:
+        _refuse(str(error))
+
+
+def _announce(line: str) -> None:
+    # Whoever started us may read this from a pipe and wait for it.
+    click.echo(line)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    click.echo(f"creche: {sentence}", err=True)
+    sys.exit(1)

@@ -1,0 +1,47 @@
+"""Launchers and boxes for tests that need real ones. A cage takes a tenth of a second, so each test has its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from sandbox.box import Box
+from sandbox.cgroups import ControlGroups
+from sandbox.launcher import Launcher, open_launcher
+from tests.sandbox.handlers import PROFILE, SMALL
+
+
+@pytest.fixture(name="launcher")
+async def _launcher() -> AsyncIterator[Launcher]:
+    async with open_launcher() as launcher:
+        yield launcher
+
+
+@pytest.fixture(name="box")
+async def _box(launcher: Launcher) -> AsyncIterator[Box]:
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        yield box
+
+
+@contextmanager
+def no_control_groups(launcher: Launcher) -> Iterator[None]:
+    """Have the launcher do as on a machine that gives it no control groups."""
+    real, launcher._control_groups = launcher._control_groups, ControlGroups(0, "the test wants none")
+    try:
+        yield
+    finally:
+        launcher._control_groups = real
+
+
+@pytest.fixture(name="bounded", params=["control group", "watchdog"])
+async def _bounded(request: pytest.FixtureRequest, launcher: Launcher) -> AsyncIterator[Launcher]:
+    """Give a launcher that bounds memory and processes by control groups, then one that does without."""
+    if request.param == "watchdog":
+        with no_control_groups(launcher):
+            yield launcher
+        return
+    if not launcher._control_groups.version:
+        pytest.skip(f"no control groups here: {launcher._control_groups.why_not}")
+    yield launcher

@@ -1,0 +1,73 @@
+"""What the sandboxes of these tests can be asked: run a piece of Python, on one lane or on another beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from sandbox.box import Box
+from sandbox.limits import Limits
+from sandbox.observation import Observation, Outcome
+from sandbox.profile import Handler, Profile
+
+SOURCE = '''
+class Failed(Exception):
+    """Carries a value out, as the one in `tools.registry` does."""
+
+    def __init__(self, value):
+        super().__init__(value)
+        self.value = value
+
+
+def run(state, code):
+    """Return the value of an expression, or what statements leave in `result`."""
+    names = state.setdefault("names", {"Failed": Failed})
+    try:
+        return eval(compile(code, "<code>", "eval"), names)
+    except SyntaxError:
+        pass
+    names["result"] = None
+    exec(compile(code, "<code>", "exec"), names)
+    return names["result"]
+
+
+def echo(state, value):
+    return value
+'''
+
+
+def handler(name: str, lane: str, function: str = "run") -> Handler:
+    return Handler(name=name, lane=lane, target=f"handlers:{function}", source=SOURCE, streams=True)
+
+
+PROFILE = Profile(
+    name="tests", handlers=(handler("run", "first"), handler("echo", "first", "echo"), handler("beside", "second"))
+)
+
+LOOPBACK = attrs.evolve(PROFILE, name="tests-loopback", network="loopback")
+
+SMALL = Limits(
+    call_seconds=20.0,
+    memory_bytes=96 << 20,
+    processes=24,
+    disk_bytes=16 << 20,
+    disk_inodes=256,
+    output_bytes=4096,
+    flood_bytes=1 << 20,
+    final_state_bytes=1 << 20,
+    final_state_files=32,
+)
+"""Limits that a test can hit in a moment."""
+
+
+async def run(box: Box, code: str, *, seconds: float | None = None, beside: bool = False) -> Observation:
+    """Run `code` in a sandbox of one of the profiles above; on the second lane if it is to be `beside`."""
+    return await box.call("beside" if beside else "run", {"code": code}, seconds=seconds)
+
+
+async def value(box: Box, code: str, *, beside: bool = False) -> Any:
+    """Run `code`, which must go well, and return its value."""
+    observation = await run(box, code, beside=beside)
+    assert Outcome.OK == observation.outcome, observation
+    return observation.value

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox import frames
+from sandbox.frames import FrameError, FrameReader, decode, encode
+
+BOUND = 1 << 20
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+messages = st.dictionaries(st.text(), values, max_size=5)
+
+
+def framed(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+def read_all(reader: FrameReader) -> list[dict[str, Any]]:
+    return list(iter(reader.next_message, None))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b'{"a":1',
+        b'{"a":1} {"b":2}',
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":-Infinity}',
+        b'{"a":"\xff"}',
+        b"\xef\xbb\xbf{}",
+        b'{"a":' + b"9" * 10_000 + b"}",
+        b"[]",
+        b'"text"',
+        b"3",
+        b"null",
+        b"true",
+    ],
+    ids=lambda body: repr(body[:16]),
+)
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(FrameError):
+        decode(body)
+
+
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+@pytest.mark.parametrize("depth", [frames.MAX_DEPTH, 400, 900, 1_000_000])
+def test_a_body_nested_too_deep_is_refused(depth: int, brackets: tuple[bytes, bytes]) -> None:
+    opening, closing = brackets
+    with pytest.raises(FrameError):
+        decode(b'{"a":' + opening * depth + (b"1" if opening != b"[" else b"") + closing * depth + b"}")
+
+
+@pytest.mark.parametrize("depth", [frames.MAX_DEPTH, 400, 100_000])
+def test_a_message_nested_too_deep_is_not_encoded(depth: int) -> None:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises((FrameError, RecursionError)):
+        encode({"a": value}, BOUND)
+
+
+def test_the_deepest_message_that_is_allowed_passes_both_ways() -> None:
+    value: list[Any] = []
+    for _ in range(frames.MAX_DEPTH - 2):
+        value = [value]
+    assert {"a": value} == decode(encode({"a": value}, BOUND)[4:])
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    wide = {"a": [[] for _ in range(10_000)], "b": "[" * 10_000}
+    assert wide == decode(encode(wide, BOUND)[4:])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_lacks_is_not_encoded(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        encode({"a": value}, BOUND)
+
+
+def test_what_is_not_json_is_not_encoded() -> None:
+    with pytest.raises(TypeError):
+        encode({"a": object()}, BOUND)
+
+
+def test_a_message_over_the_bound_is_not_encoded() -> None:
+    exact = encode({"a": "x" * 100}, BOUND)
+    assert exact == encode({"a": "x" * 100}, len(exact) - 4)
+    with pytest.raises(FrameError, match="over the bound"):
+        encode({"a": "x" * 100}, len(exact) - 5)
+
+
+@pytest.mark.parametrize("length", [101, 1 << 31, (1 << 32) - 1])
+def test_an_oversized_header_is_refused_before_its_body_comes(length: int) -> None:
+    reader = FrameReader(100)
+    reader.feed(struct.pack(">I", length))
+    with pytest.raises(FrameError, match="over the bound of 100"):
+        reader.next_message()
+
+
+def test_a_frame_of_exactly_the_bound_is_read() -> None:
+    body = json.dumps({"a": "x" * 91}).encode()
+    reader = FrameReader(len(body))
+    reader.feed(framed(body))
+    assert {"a": "x" * 91} == reader.next_message()
+
+
+@given(st.binary(max_size=64))
+def test_arbitrary_bytes_give_messages_or_a_frame_error(data: bytes) -> None:
+    reader = FrameReader(1 << 10)
+    reader.feed(data)
+    try:
+        found = read_all(reader)
+    except FrameError:
+        return
+    assert all(isinstance(message, dict) for message in found)
+
+
+@given(st.binary(max_size=200))
+def test_an_arbitrary_body_gives_an_object_or_a_frame_error(body: bytes) -> None:
+    try:
+        assert isinstance(decode(body), dict)
+    except FrameError:
+        pass
+
+
+@given(st.lists(messages, max_size=4), st.integers(min_value=1, max_value=9))
+def test_messages_survive_any_cutting_of_the_stream(sent: list[dict[str, Any]], step: int) -> None:
+    stream = b"".join(encode(message, BOUND) for message in sent)
+    reader, received = FrameReader(BOUND), []
+    for start in range(0, len(stream), step):
+        reader.feed(stream[start : start + step])
+        received += read_all(reader)
+    assert sent == received
+    assert reader.is_clean
+
+
+@given(messages)
+def test_byte_by_byte_nothing_comes_before_the_last_byte(message: dict[str, Any]) -> None:
+    stream = encode(message, BOUND)
+    reader = FrameReader(BOUND)
+    for byte in stream[:-1]:
+        assert reader.next_message() is None
+        reader.feed(bytes([byte]))
+        assert not reader.is_clean
+    assert reader.next_message() is None
+    reader.feed(stream[-1:])
+    assert message == reader.next_message()
+    assert reader.is_clean
+
+
+def test_feeding_nothing_changes_nothing() -> None:
+    reader = FrameReader(BOUND)
+    reader.feed(b"")
+    assert reader.is_clean
+    assert reader.next_message() is None
+
+
+def test_lone_surrogates_cross_as_they_are() -> None:
+    assert {"a": "\ud800"} == decode(encode({"a": "\ud800"}, BOUND)[4:])

@@ -1,0 +1,112 @@
+"""The check from outside must notice what is missing: it is tried on processes that lack something."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox import posture
+from sandbox.box import Box
+from sandbox.cage_plan import OUTSIDE_IDS
+from sandbox.errors import PostureMismatch
+from sandbox.launcher import Launcher
+from sandbox.posture import check, own_user
+from tests.sandbox.handlers import PROFILE, SMALL, value
+
+
+@pytest.fixture(name="free")
+def _free() -> Iterator[int]:
+    """Give a process that is confined in no way."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        yield child.pid
+        child.communicate(b"\n")
+
+
+def test_a_process_that_is_not_confined_is_a_mismatch(free: int) -> None:
+    with pytest.raises(PostureMismatch, match=rf"process {free} of the session: .* it was killed"):
+        check((free,), own_user())
+
+
+@pytest.mark.parametrize(
+    ("look", "named"),
+    [
+        (lambda pid: posture._check_status(pid, own_user()), "NoNewPrivs"),
+        (posture._check_namespaces, "the user namespace"),
+        (lambda pid: posture._check_maps(pid, own_user()), "uid_map"),
+        (posture._check_mounts, "mount /"),
+    ],
+    ids=["status", "namespaces", "maps", "mounts"],
+)
+def test_each_part_of_the_check_notices_by_itself(free: int, look: object, named: str) -> None:
+    assert callable(look)
+    with pytest.raises(PostureMismatch, match=named):
+        look(free)
+
+
+def test_a_process_that_is_gone_is_no_mismatch_but_an_error() -> None:
+    with pytest.raises(OSError, match="No such file"):
+        check((2**22 + 1,), own_user())
+
+
+def outside_user(launcher: Launcher, box: Box) -> int:
+    if not launcher.host.privileged:
+        return own_user()
+    user = os.stat(f"/proc/{pids(box)[1]}").st_uid
+    assert OUTSIDE_IDS < user < OUTSIDE_IDS + 65_536
+    return user
+
+
+def pids(box: Box) -> tuple[int, int]:
+    return box._init.pid(), box._lanes["first"].process.pid()
+
+
+async def test_a_real_session_passes_and_each_forged_promise_does_not(
+    launcher: Launcher, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = outside_user(launcher, box)
+    check(pids(box), user)
+    with pytest.raises(PostureMismatch, match="Uid"):
+        check(pids(box), user + 1)
+    for name in posture._STATUS:
+        with monkeypatch.context() as forged:
+            forged.setitem(posture._STATUS, name, "something else")
+            with pytest.raises(PostureMismatch, match=name):
+                check(pids(box), user)
+    for name in posture._NAMESPACES:
+        theirs = os.readlink(f"/proc/{pids(box)[0]}/ns/{name}")
+        with monkeypatch.context() as forged:
+            forged.setattr(posture, "_own_namespaces", lambda name=name, theirs=theirs: {name: theirs})
+            with pytest.raises(PostureMismatch, match=f"the {name} namespace"):
+                check(pids(box), user)
+    with monkeypatch.context() as forged:
+        forged.setattr(posture, "_WRITABLE", frozenset({"/proc", "/tmp", "/dev/shm"}))
+        with pytest.raises(PostureMismatch, match="mount /workspace"):
+            check(pids(box), user)
+
+
+async def test_a_session_whose_posture_differs_never_comes_to_be(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as forged:
+        forged.setitem(posture._STATUS, "Seccomp", "0")
+        for _ in range(3):
+            with pytest.raises(PostureMismatch, match="Seccomp is '2', not '0'"):
+                async with launcher.open_sandbox(PROFILE, SMALL):
+                    pytest.fail("it was opened")
+    assert 3 == launcher.mismatches
+    assert 0 == launcher.alive
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        assert 2 == await value(box, "1 + 1")
+
+
+async def test_what_is_promised_is_what_this_machine_gives(launcher: Launcher, box: Box) -> None:
+    assert "full" == box.posture.tier
+    assert launcher.host.landlock == box.posture.landlock
+    assert "none" == box.posture.network
+    version = launcher._control_groups.version
+    assert (f"cgroup v{version}" if version else "watchdog") == box.posture.memory_bound_by
+    assert launcher.posture(PROFILE) == box.posture

@@ -1,0 +1,151 @@
+"""Code generation: three forms of tests, two places for a solution, and cheats."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from server.environments.code_gen import CodeGen, CodeGenTask
+from server.environments.code_tests import read_tests
+from server.verify.functions import UnusableTestError
+from tests.server.environments.conftest import Player, recorded, search_for
+
+DOUBLE = {"verifier_metadata": {"unit_tests": {"inputs": ["4\n", "5\n"], "outputs": ["8\n", "10\n"]}}}
+PAIRS = {
+    "verifier_metadata": {
+        "unit_tests": {"inputs": ["[1, 2]\n3", "[]\n0"], "outputs": ["[1, 2, 3]", "[0]"], "fn_name": "append"}
+    }
+}
+HUMAN = {
+    "verifier_metadata": {
+        "test": "def check(candidate):\n    assert candidate(2) == half(8)\n    assert candidate(0) == 0\n",
+        "entry_point": "double",
+        "prompt": "def half(x):\n    return x // 2\n\ndef double(x: int) -> int:\n    '''Double it.'''\n",
+    }
+}
+MBPP = {
+    "verifier_metadata": {"unit_tests": {"asserts": ["assert double(2) == 4", "assert math.pi < double(2)"]}}
+}
+
+
+def block(source: str) -> str:
+    return f"Here it is:\n```python\n{source}\n```"
+
+
+def row_of(rollout: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the one case that the recorded verdict tells of."""
+    told = rollout["metadata"]
+    return {"verifier_metadata": {"unit_tests": {"inputs": [told["inputs"]], "outputs": [told["expected"]]}}}
+
+
+async def test_recorded_rollouts_give_the_recorded_verdicts(player: Player) -> None:
+    first, _, third = recorded("code_gen.rollouts")
+    for rollout, row in ((first, row_of(first)), (third, recorded("code_gen")[2])):
+        played = await player.play(CodeGen(), row, response=rollout["response"])
+        assert rollout["reward"] == played.verdict.reward
+        for name in ("extracted_model_output", "extracted_model_code", "result", "metadata"):
+            assert rollout[name] == played.verdict.fields[name]
+
+
+@pytest.mark.parametrize(
+    ("row", "solution"),
+    [
+        (DOUBLE, "print(int(input()) * 2)"),
+        (PAIRS, "def append(xs, x): return xs + [x]"),
+        (PAIRS, "class Solution:\n    def append(self, xs: List[int], x: int): return (*xs, x)"),
+        (HUMAN, "def double(x): return x * 2"),
+        (HUMAN, "    return x * 2"),
+        (MBPP, "def double(x): return x * 2"),
+    ],
+)
+async def test_a_right_solution_is_rewarded_from_either_place(
+    player: Player, row: dict[str, Any], solution: str
+) -> None:
+    said = await player.play(CodeGen(), row, text=block(solution))
+    assert said.verdict.reward == 1.0
+    write = [("write_file", {"path": "solution.py", "content": solution})]
+    written = await player.play(CodeGen(), row, write, text=block("the file goes before this"))
+    assert written.verdict.reward == 1.0
+    assert (
+        said.verdict.fields["extracted_model_code"]
+        == written.verdict.fields["extracted_model_code"]
+        == solution
+    )
+    assert said.verdict.fields["verification_mode"] == "isolated"
+
+
+@pytest.mark.parametrize(
+    "row", [DOUBLE, PAIRS, HUMAN, MBPP], ids=["programs", "function cases", "check", "asserts"]
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no code",
+        block(""),
+        block("def double(x): return None\ndef append(xs, x): return None"),
+        block("import os\nos._exit(0)"),
+        block("import sys\nsys.exit(0)"),
+        block("class Any:\n    __eq__ = lambda s, o: True\ndouble = append = lambda *a: Any()\nprint(8)"),
+        block("raise __import__('unittest').SkipTest"),
+    ],
+    ids=["nothing", "no code", "empty", "None", "exits hard", "exits", "equal to all", "skips"],
+)
+async def test_a_cheat_is_not(player: Player, row: dict[str, Any], text: str) -> None:
+    played = await player.play(CodeGen(), row, text=text)
+    assert played.verdict.reward == 0.0
+
+
+async def test_a_failed_case_is_told_as_live_code_bench_does(player: Player) -> None:
+    played = await player.play(CodeGen(), DOUBLE, text=block("print(8)"))
+    assert played.verdict.fields["result"] == [True, -2]
+    assert played.verdict.fields["metadata"] == {
+        "output": "8\n",
+        "inputs": "5\n",
+        "expected": "10\n",
+        "error_code": -2,
+        "error_message": "Wrong answer at line 0: 8 != 10",
+    }
+    played = await player.play(CodeGen(), DOUBLE, text=block("1 / 0"))
+    assert played.verdict.fields["result"] == [-4]
+    assert played.verdict.fields["metadata"]["error_message"] == "Runtime Error"
+    assert "ZeroDivisionError" in played.verdict.fields["metadata"]["error"]
+
+
+async def test_the_tests_are_not_in_the_session(player: Player) -> None:
+    played = await player.play(CodeGen(), HUMAN, [("python", {"code": search_for("half(8)")})])
+    assert played.replies[0]["result"] == "False"
+
+
+def test_tests_are_found_wherever_the_row_has_them() -> None:
+    tests = DOUBLE["verifier_metadata"]["unit_tests"]
+    packed = {"packed": base64.b64encode(zlib.compress(json.dumps(tests).encode())).decode(), "fn_name": None}
+    assert read_tests(tests) == CodeGenTask(verifier_metadata=tests).tests() == read_tests(packed)
+    human = HUMAN["verifier_metadata"]
+    assert CodeGenTask(**human).tests() == CodeGenTask(verifier_metadata=human).tests()
+    assert CodeGenTask(asserts=["assert f(1)"]).tests() is not None
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {},
+        {"unit_tests": {}},
+        {"unit_tests": {"inputs": [], "outputs": []}},
+        {"unit_tests": {"inputs": ["1"], "outputs": []}},
+        {"test": "def check(candidate): ..."},
+    ],
+)
+def test_a_row_without_tests_is_refused(metadata: Any) -> None:
+    with pytest.raises(ValueError, match="test"):
+        CodeGenTask(verifier_metadata=metadata).tests()
+
+
+def test_asserts_that_test_nobody_are_refused() -> None:
+    with pytest.raises(UnusableTestError):
+        CodeGenTask(asserts=["assert True"]).tests()

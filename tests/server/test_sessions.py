@@ -1,0 +1,457 @@
+"""Sessions in real sandboxes: from seed to verdict, by every road."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from server.errors import (
+    InvalidBody,
+    NoSuchSession,
+    NoSuchTool,
+    SeededOtherwise,
+    SessionLost,
+    SessionOver,
+    ShuttingDown,
+    TooManyCalls,
+)
+from server.sessions import Sessions
+from tests.server.worlds import Answering, Player, open_game
+
+ROW = {"expected": 3}
+
+
+@pytest.fixture(name="sessions")
+async def _sessions() -> AsyncIterator[Sessions]:
+    async with open_game() as sessions:
+        yield sessions
+
+
+@pytest.fixture(name="player")
+def _player(sessions: Sessions) -> Player:
+    return Player(sessions)
+
+
+async def wait_for_phase(sessions: Sessions, phase: str, count: int) -> None:
+    """Wait until as many sessions are in a phase."""
+    with trio.fail_after(20):
+        while sessions.describe()["sessions"][phase] != count:
+            await trio.sleep(0.01)
+
+
+async def test_a_rollout_is_seeded_played_and_judged(player: Player) -> None:
+    await player.seed({"expected": 3, "start": 1})
+    assert {"count": 2, "calls": 1} == await player.call("add", by=1)
+    assert {"count": 3, "calls": 2} == await player.call("add", by=1)
+    assert {
+        "reward": 1.0,
+        "count": 3,
+        "naps": 0,
+        "calls": 2,
+        "said": "bye",
+        "ended_by": "finished",
+        "tier": "full",
+    } == await player.verify({"expected": 3, "start": 1}, "bye")
+    assert 0 == player.sessions.describe()["sandboxes"]
+
+
+async def test_a_wrong_final_state_is_worth_nothing_and_still_counts(player: Player) -> None:
+    await player.seed(ROW)
+    fields = await player.verify(ROW)
+    assert 0.0 == fields["reward"]
+    assert "mask_sample" not in fields
+
+
+async def test_sixty_four_sessions_do_not_see_each_other(sessions: Sessions) -> None:
+    async def play(number: int) -> None:
+        player = Player(sessions)
+        row = {"expected": number + 2, "start": number}
+        await player.seed(row)
+        for step in (1, 2):
+            assert {"count": number + step, "calls": step} == await player.call("add", by=1)
+        assert 1.0 == (await player.verify(row))["reward"]
+
+    async with trio.open_nursery() as nursery:
+        for number in range(64):
+            nursery.start_soon(play, number)
+    assert 0 == sessions.describe()["sandboxes"]
+
+
+# --- seeds ---------------------------------------------------------------------------------------------------
+
+
+async def test_seeds_without_a_cookie_are_sessions_of_their_own(sessions: Sessions) -> None:
+    assert await Player(sessions).seed(ROW) != await Player(sessions).seed(ROW)
+
+
+async def test_the_same_seed_again_is_the_same_session(player: Player) -> None:
+    first = await player.seed(ROW)
+    await player.call("add", by=1)
+    assert first == await player.seed(ROW)
+    assert {"count": 2, "calls": 2} == await player.call("add", by=1)
+
+
+async def test_seeds_at_once_with_one_cookie_are_one_session(sessions: Sessions) -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(Player(sessions, "0" * 32).seed, ROW)
+    assert 1 == sessions.describe()["sessions"]["live"]
+
+
+async def test_seeds_at_once_with_one_idempotency_key_are_one_session(sessions: Sessions) -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(Player(sessions).seed, ROW, "key-1")
+    assert 1 == sessions.describe()["sessions"]["live"]
+
+
+async def test_a_live_session_is_never_seeded_with_another_row(player: Player) -> None:
+    await player.seed(ROW)
+    await player.call("add", by=3)
+    with pytest.raises(SeededOtherwise):
+        await player.seed({"expected": 4})
+    assert 1.0 == (await player.verify(ROW))["reward"]
+
+
+async def test_after_its_verdict_a_cookie_can_seed_anew(player: Player) -> None:
+    first = await player.seed(ROW)
+    await player.verify(ROW)
+    assert first != await player.seed(ROW)
+    assert {"count": 1, "calls": 1} == await player.call("add", by=1)
+
+
+async def test_a_seed_that_fails_is_a_masked_rollout(player: Player) -> None:
+    row = {"expected": 3, "seed": "raise"}
+    await player.seed(row)
+    with pytest.raises(SessionLost):
+        await player.call("add", by=1)
+    fields = await player.verify(row)
+    assert (0.0, True) == (fields["reward"], fields["mask_sample"])
+    assert "creche:seed_failed" == fields["failure_kind"] == fields["_ng_failure_class"]
+    assert "no such luck" not in fields["failure_reason"]
+
+
+async def test_a_row_may_lower_limits_and_never_raise_them(player: Player) -> None:
+    with pytest.raises(InvalidBody, match="call_seconds"):
+        await player.seed({"expected": 3, "limits": {"call_seconds": 10_000}})
+    await player.seed({"expected": 3, "limits": {"call_seconds": 0.5}})
+    assert "timeout" == (await player.call("nap", seconds=20.0))["outcome"]
+
+
+# --- the line ------------------------------------------------------------------------------------------------
+
+
+async def test_seeds_over_the_ceiling_wait_in_line_and_are_served_in_order() -> None:
+    served: list[int] = []
+    async with open_game(max_sessions=2) as sessions, trio.open_nursery() as nursery:
+
+        async def play(number: int) -> None:
+            player = Player(sessions)
+            await player.seed(ROW)
+            served.append(number)
+            await player.verify(ROW)
+
+        first = [Player(sessions), Player(sessions)]
+        for player in first:
+            await player.seed(ROW)
+        for number in range(6):
+            nursery.start_soon(play, number)
+            await wait_for_phase(sessions, "waiting", number + 1)
+        for player in first:
+            await player.verify(ROW)
+    assert list(range(6)) == served
+
+
+async def test_a_seed_that_waited_too_long_is_masked() -> None:
+    async with open_game(max_sessions=1, queue_seconds=0.2) as sessions:
+        await Player(sessions).seed(ROW)
+        late = Player(sessions)
+        await late.seed(ROW)
+        fields = await late.verify(ROW)
+        assert ("provider_unavailable", True) == (fields["failure_kind"], fields["mask_sample"])
+
+
+async def test_a_seed_too_many_in_line_is_masked_at_once() -> None:
+    async with open_game(max_sessions=1, max_waiting=1) as sessions, trio.open_nursery() as nursery:
+        await Player(sessions).seed(ROW)
+        nursery.start_soon(Player(sessions).seed, ROW)
+        await wait_for_phase(sessions, "waiting", 1)
+        surplus = Player(sessions)
+        with trio.fail_after(1):
+            await surplus.seed(ROW)
+        assert "provider_unavailable" == (await surplus.verify(ROW))["failure_kind"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_hangs_up_in_line_leaves_the_line() -> None:
+    async with open_game(max_sessions=1) as sessions:
+        first = Player(sessions)
+        await first.seed(ROW)
+        with trio.move_on_after(0.2):
+            await Player(sessions).seed(ROW)
+        await wait_for_phase(sessions, "waiting", 0)
+        await first.verify(ROW)
+        with trio.fail_after(5):
+            await Player(sessions).seed(ROW)
+        assert 1 == sessions.describe()["sessions"]["live"]
+
+
+# --- calls ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_goes_on_when_its_client_hangs_up_and_a_retry_gets_its_reply(player: Player) -> None:
+    await player.seed(ROW)
+    with trio.move_on_after(0.3):
+        await player.call("nap", deliver=False, seconds=1.0)
+    assert {"slept": 1.0} == await player.call("nap", seconds=1.0)
+    assert 1 == (await player.verify(ROW))["naps"]
+
+
+async def test_a_reply_that_was_lost_is_given_again(player: Player) -> None:
+    await player.seed(ROW)
+    assert {"count": 1, "calls": 1} == await player.call("add", deliver=False, by=1)
+    assert {"count": 1, "calls": 1} == await player.call("add", by=1)
+
+
+async def test_equal_calls_whose_replies_arrived_are_two_calls(player: Player) -> None:
+    await player.seed(ROW)
+    assert {"count": 1, "calls": 1} == await player.call("add", by=1)
+    assert {"count": 2, "calls": 2} == await player.call("add", by=1)
+
+
+async def test_an_idempotency_key_names_one_call_however_often(player: Player) -> None:
+    await player.seed(ROW)
+    replies = [await (await player.begin("add", "key-1", by=1)).wait() for _ in range(3)]
+    assert 1 == len({reply.body for reply in replies})
+    assert {"count": 2, "calls": 2} == await player.call("add", by=1)
+
+
+async def test_calls_on_different_lanes_run_side_by_side(player: Player) -> None:
+    await player.seed(ROW)
+    await player.call("add", by=1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: player.call("nap", seconds=3.0))
+        with trio.fail_after(2):
+            assert {"count": 2, "calls": 2} == await player.call("add", by=1)
+
+
+async def test_a_session_takes_only_so_many_calls_at_once(player: Player) -> None:
+    await player.seed(ROW)
+    for _ in range(32):
+        await player.begin("nap", os.urandom(4).hex(), seconds=5.0)
+    with pytest.raises(TooManyCalls):
+        await player.begin("nap", seconds=5.0)
+
+
+async def test_without_a_session_there_is_an_answer_that_a_model_understands(sessions: Sessions) -> None:
+    with pytest.raises(NoSuchSession, match="never seeded"):
+        await Player(sessions, "0" * 32).call("add", by=1)
+
+
+# --- ends ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_verdict_is_remembered(player: Player) -> None:
+    await player.seed(ROW)
+    await player.call("add", by=3)
+    first = await player.verify(ROW)
+    assert first is await player.verify(ROW)
+
+
+async def test_verifies_at_once_are_one_verdict(player: Player) -> None:
+    await player.seed(ROW)
+    verdicts: list[Any] = []
+
+    async def verify() -> None:
+        verdicts.append(await player.verify(ROW))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(verify)
+    assert all(verdict is verdicts[0] for verdict in verdicts)
+
+
+async def test_who_hangs_up_during_a_verify_finds_the_verdict_later(player: Player) -> None:
+    await player.seed(ROW)
+    with trio.move_on_after(0):
+        await player.verify(ROW)
+    assert 0.0 == (await player.verify(ROW))["reward"]
+
+
+async def test_after_the_verdict_tools_say_that_the_session_is_finished(player: Player) -> None:
+    await player.seed(ROW)
+    await player.verify(ROW)
+    with pytest.raises(SessionOver, match="session finished"):
+        await player.call("add", by=1)
+
+
+async def test_a_call_in_progress_is_answered_when_its_session_is_verified(player: Player) -> None:
+    await player.seed(ROW)
+    exchange = await player.begin("nap", seconds=20.0)
+    with trio.fail_after(5):
+        await player.verify(ROW)
+        assert 409 == (await exchange.wait()).status
+
+
+async def test_a_verify_with_another_row_is_no_verify(player: Player) -> None:
+    await player.seed(ROW)
+    for row in ({"expected": 4}, {}, {"other": 1}):
+        with pytest.raises(NoSuchTool):
+            await player.verify(row)
+    assert {"count": 3, "calls": 1} == await player.call("add", by=3)
+    assert 1.0 == (await player.verify({**ROW, "_ng_task_index": 0, "agent_ref": {"name": "a"}}))["reward"]
+
+
+async def test_a_closed_session_is_judged_by_what_it_left(player: Player) -> None:
+    await player.seed(ROW)
+    await player.call("add", by=3)
+    await player.sessions.close(player.session_id)
+    await player.sessions.close(player.session_id)
+    assert 0 == player.sessions.describe()["sandboxes"]
+    with pytest.raises(SessionOver):
+        await player.call("add", by=1)
+    fields = await player.verify(ROW)
+    assert (1.0, "closed") == (fields["reward"], fields["ended_by"])
+
+
+async def test_a_model_that_closes_and_seeds_anew_does_not_escape_its_verdict(player: Player) -> None:
+    await player.seed(ROW)
+    await player.sessions.close(player.session_id)
+    await player.seed({"expected": 0})
+    fields = await player.verify(ROW)
+    assert (0.0, "closed") == (fields["reward"], fields["ended_by"])
+
+
+async def test_closing_what_is_unknown_is_fine(sessions: Sessions) -> None:
+    await sessions.close(None)
+    await sessions.close("0" * 32)
+
+
+async def test_an_idle_session_expires_and_is_masked(player: Player) -> None:
+    row = {"expected": 3, "limits": {"idle_seconds": 0.3}}
+    await player.seed(row)
+    await wait_for_phase(player.sessions, "over", 1)
+    assert 0 == player.sessions.describe()["sandboxes"]
+    with pytest.raises(NoSuchSession, match="expired"):
+        await player.call("add", by=1)
+    assert "session_expired" == (await player.verify(row))["failure_kind"]
+
+
+async def test_a_call_keeps_a_session_from_being_idle(player: Player) -> None:
+    row = {"expected": 3, "limits": {"idle_seconds": 0.5}}
+    await player.seed(row)
+    assert {"slept": 1.0} == await player.call("nap", seconds=1.0)
+    assert {"count": 3, "calls": 1} == await player.call("add", by=3)
+
+
+async def test_a_session_that_takes_too_long_is_judged_by_what_it_left(player: Player) -> None:
+    row = {"expected": 3, "limits": {"session_seconds": 1.0}}
+    await player.seed(row)
+    await player.call("add", by=3)
+    assert (409, "session over (session_deadline): it takes no more calls.") == await player.call("nap", seconds=9.0)
+    fields = await player.verify(row)
+    assert (1.0, "session_deadline") == (fields["reward"], fields["ended_by"])
+
+
+async def test_a_verifier_that_raises_masks_the_rollout(player: Player) -> None:
+    row = {"expected": 3, "judge": "raise"}
+    await player.seed(row)
+    fields = await player.verify(row)
+    assert ("verifier_error", True, 0.0) == (fields["failure_kind"], fields["mask_sample"], fields["reward"])
+    assert "no such luck" not in str(fields)
+
+
+@pytest.mark.orphans
+async def test_a_session_whose_cage_dies_is_masked_and_the_next_one_lives(player: Player) -> None:
+    await player.seed(ROW)
+    keepers = children_of(os.getpid())
+    for zygote in [pid for keeper in keepers for pid in children_of(keeper)]:
+        os.kill(zygote, signal.SIGKILL)
+    await wait_for_phase(player.sessions, "over", 1)
+    with pytest.raises(SessionLost):
+        await player.call("add", by=1)
+    assert "session_lost" == (await player.verify(ROW))["failure_kind"]
+    await player.seed(ROW)
+    assert {"count": 1, "calls": 1} == await player.call("add", by=1)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of all of a process's threads."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+async def test_a_shutdown_waits_for_calls_in_progress_and_answers_those_that_take_too_long(sessions: Sessions) -> None:
+    quick, slow = Player(sessions), Player(sessions)
+    await quick.seed(ROW)
+    await slow.seed(ROW)
+    short, long = await quick.begin("nap", seconds=0.3), await slow.begin("nap", seconds=20.0)
+    with trio.fail_after(5):
+        await sessions.drain(1.0)
+        assert (200, 503) == ((await short.wait()).status, (await long.wait()).status)
+    await wait_for_phase(sessions, "over", 2)
+    with pytest.raises(ShuttingDown):
+        await quick.call("add", by=1)
+    assert 0 == sessions.describe()["sandboxes"]
+
+
+async def test_leaving_the_block_ends_every_session() -> None:
+    async with open_game() as sessions:
+        for _ in range(3):
+            await Player(sessions).seed(ROW)
+    assert 0 == sessions.describe()["sandboxes"]
+
+
+# --- verifying without a session -----------------------------------------------------------------------------
+
+
+async def test_without_a_session_a_stateful_rollout_is_masked(sessions: Sessions) -> None:
+    assert "session_lost" == (await Player(sessions).verify(ROW))["failure_kind"]
+    assert "session_expired" == (await Player(sessions, "0" * 32).verify(ROW))["failure_kind"]
+
+
+async def test_without_a_session_a_stateless_rollout_is_judged_again() -> None:
+    async with open_game(Answering()) as sessions:
+        assert 1.0 == (await Player(sessions).verify(ROW, "it is 3"))["reward"]
+        assert 0.0 == (await Player(sessions).verify(ROW, "it is 4"))["reward"]
+        with pytest.raises(InvalidBody):
+            await Player(sessions).verify({"expected": "3"})
+
+
+# --- memory --------------------------------------------------------------------------------------------------
+
+
+async def test_ended_sessions_are_forgotten_after_a_while() -> None:
+    async with open_game(record_seconds=0.2) as sessions:
+        player = Player(sessions)
+        await player.seed(ROW)
+        await player.verify(ROW)
+        await trio.sleep(0.3)
+        await Player(sessions).seed(ROW)
+        assert 0 == sessions.describe()["sessions"]["over"]
+
+
+async def test_only_so_many_ended_sessions_are_remembered() -> None:
+    async with open_game(max_records=2) as sessions:
+        for _ in range(5):
+            player = Player(sessions)
+            await player.seed(ROW)
+            await player.verify(ROW)
+        assert 2 >= sessions.describe()["sessions"]["over"]
+
+
+async def test_final_states_beyond_the_budget_are_let_go_and_their_rollouts_masked() -> None:
+    async with open_game(kept_state_bytes=100_000) as sessions:
+        players = [Player(sessions) for _ in range(3)]
+        for player in players:
+            await player.seed(ROW)
+            await player.call("bash", command="head -c 60000 /dev/zero > big")
+            await sessions.close(player.session_id)
+        kinds = [(await player.verify(ROW)).get("failure_kind") for player in players]
+        assert ["session_expired", "session_expired", None] == kinds
