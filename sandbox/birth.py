@@ -75,6 +75,8 @@ async def start_box(
             except BaseException:
                 await _end(birth)
                 raise
+            if group is not None:
+                group.seal()
             on_failure.pop_all()
             return Box(
                 limits=limits,

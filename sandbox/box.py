@@ -7,6 +7,7 @@ whatever road, they are killed and reaped before the block ends.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,7 @@ class Box:
     _final: FinalState | None = None
     _finishing: trio.Lock = attrs.field(factory=trio.Lock)
     _out_of_memory_seen: int = 0
+    _lanes_cpu_seconds: float = 0.0
 
     async def call(
         self, tool: str, arguments: Mapping[str, Any], *, seconds: float | None = None
@@ -102,12 +104,14 @@ class Box:
 
     async def _replace(self, lane: Lane, exchange: Exchange) -> Observation:
         """End a lane that cannot be asked again; the next call on it starts a new one."""
-        await self._end_lane(lane)
+        status = await self._end_lane(lane)
         observation = _observe(lane, exchange, is_reset=True)
         lane.close()
         if self._ending is not None and self._ending.is_ours:
             raise Gone(self._ending)
-        if self._count_out_of_memory() and exchange.outcome is Outcome.KILLED:
+        # A child may have been killed for want of memory earlier: that is no reason for a lane that exits by itself.
+        was_killed = exchange.outcome is Outcome.KILLED and status in (None, -signal.SIGKILL)
+        if self._count_out_of_memory() and was_killed:
             error = f"over {self.limits.memory_bytes} bytes of memory"
             return attrs.evolve(observation, outcome=Outcome.OUT_OF_MEMORY, error=error)
         return observation
@@ -139,40 +143,47 @@ class Box:
             raise
         pipes.close()
         # Init could not fork: the session's own processes have used up its allowance, or it is dead.
-        await self.end(Ending.KILLED)
+        await self.end()
         raise Gone(await self.wait_ended())
 
-    async def _end_lane(self, lane: Lane) -> None:
-        """Kill the lane's processes and wait until its own is reaped; if that fails, end the box."""
+    async def _end_lane(self, lane: Lane) -> int | None:
+        """Kill the lane's processes, wait until its own is reaped, return its status; if that fails, end the box."""
         self._lanes.pop(lane.name, None)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
             self._line.send({"op": "kill", "lane": lane.name})
-            if await self._line.wait_for(("ended",), lane.name) is not None:
-                return
-        await self.end(Ending.KILLED)
+            report = await self._line.wait_for(("ended",), lane.name)
+            if report is not None:
+                return int(report.message["status"])
+        await self.end()
+        return None
 
     def _count_out_of_memory(self) -> bool:
         """Whether the kernel, or init's watchdog, killed something for want of memory since the last look."""
         if self._group is None:
-            return self._line.kept("out_of_memory", None) is not None
+            reports = iter(lambda: self._line.kept("out_of_memory", None), None)
+            return len(list(reports)) > 0
         before, self._out_of_memory_seen = self._out_of_memory_seen, self._group.out_of_memory_kills()
         return self._out_of_memory_seen > before
 
-    async def end(self, ending: Ending) -> None:
+    async def end(self, ending: Ending | None = None) -> None:
         """Kill every process of the session and wait until they are reaped.
 
-        The first ending given is the one that counts. Shielded; waits at most `GONE_SECONDS`, after which the
+        The first ending given is the one that counts; without any it is found out what ended the box. Shielded; waits at most `GONE_SECONDS`, after which the
         whole cage is given up.
         """
         if self._birth.dead.is_set():
             ending = self._unasked_ending()
         self._ending = self._ending or ending
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
+            # What dies with its PID namespace is reaped by the kernel, which adds its times to nobody's.
+            self._lanes_cpu_seconds += sum(lane.process.cpu_seconds() for lane in self._lanes.values())
             self._init.kill()
             if self._group is not None:
                 self._group.kill()
             await self._birth.dead.wait()
+            self._ending = self._ending or self._unasked_ending()
             return
+        self._ending = self._ending or Ending.KILLED
         self._cage.close()
 
     def _unasked_ending(self) -> Ending:
@@ -216,7 +227,7 @@ class Box:
             ended_by=await self.wait_ended(),
             calls=tuple(self._calls),
             usage=Usage(
-                cpu_seconds=self._birth.death.cpu_seconds if self._birth.death else 0.0,
+                cpu_seconds=self._lanes_cpu_seconds + (self._birth.death.cpu_seconds if self._birth.death else 0.0),
                 peak_memory_bytes=self._group.peak_memory_bytes() if self._group else None,
             ),
         )

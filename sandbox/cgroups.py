@@ -88,15 +88,19 @@ class Group:
             if self._version != 1:
                 _write(self._folders["memory"] / "cgroup.kill", 1)
 
+    def seal(self) -> None:
+        """Close the descriptors: its session's init has joined, and nothing else will."""
+        for descriptor in self.join:
+            os.close(descriptor)
+        self.join.clear()
+
     def close(self) -> None:
         """Remove it. It must be empty: its session has been reaped.
 
         Raises:
             OSError: EBUSY when something is still inside, which is a bug.
         """
-        for descriptor in self.join:
-            os.close(descriptor)
-        self.join.clear()
+        self.seal()
         for folder in dict.fromkeys(self._folders.values()):
             with contextlib.suppress(FileNotFoundError):
                 folder.rmdir()
@@ -138,9 +142,11 @@ class ControlGroups:
         return Group(folders, self.version, join)
 
     def close(self) -> None:
-        """Remove the subtree; every group in it has been closed."""
+        """Remove the subtree, with the groups of sessions that died of their cage's end and are not closed yet."""
         for parent in dict.fromkeys(self._parents.values()):
             with contextlib.suppress(FileNotFoundError):
+                for folder in [path for path in parent.iterdir() if path.is_dir()]:
+                    folder.rmdir()
                 parent.rmdir()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -103,6 +103,7 @@ class Lane:
             waiting = trio.CancelScope(deadline=deadline)
             for stream in (self._pipes.stdout, self._pipes.stderr):
                 nursery.start_soon(stream.pump, flood, waiting.cancel)
+            nursery.start_soon(self._watch, waiting.cancel)
             try:
                 exchange = await self._wait_or_interrupt(waiting)
             except (HungUp, Incoherent) as error:
@@ -110,10 +111,17 @@ class Lane:
             nursery.cancel_scope.cancel()
         return exchange
 
+    async def _watch(self, on_end: Callable[[], None]) -> None:
+        # The pipes tell of the end only when every child that inherited them has closed them, too.
+        await self.process.wait_ended()
+        on_end()
+
     async def _wait_or_interrupt(self, waiting: trio.CancelScope) -> Exchange:
         """Wait for the reply within `waiting`; when that is over, interrupt and wait for the grace."""
         with waiting:
             return _replied(await self._conversation.reply(math.inf))
+        if self.process.has_ended():
+            raise HungUp
         is_late = trio.current_time() >= waiting.deadline
         outcome = Outcome.TIMEOUT if is_late else Outcome.OUTPUT_LIMIT
         self.process.send(signal.SIGINT)

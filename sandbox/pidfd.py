@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 
 import attrs
+import trio
 
 
 @attrs.define(eq=False)
@@ -29,6 +31,30 @@ class HeldProcess:
         except ProcessLookupError:
             pass
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of it and of the children that it has waited for; 0 once it is gone."""
+        try:
+            with open(f"/proc/{self.pid()}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return 0.0
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+    def has_ended(self) -> bool:
+        """Whether it has ended; whether it has been reaped does not matter."""
+        if self._descriptor < 0:
+            return True
+        poller = select.poll()
+        poller.register(self._descriptor, select.POLLIN)
+        return bool(poller.poll(0))
+
+    async def wait_ended(self) -> None:
+        """Wait until it has ended, or was let go of here."""
+        try:
+            await trio.lowlevel.wait_readable(self._descriptor)
+        except trio.ClosedResourceError:
+            pass
+
     def kill(self) -> None:
         """SIGKILL. For the init of a PID namespace it takes everything in the namespace along."""
         self.send(signal.SIGKILL)
@@ -36,5 +62,6 @@ class HeldProcess:
     def close(self) -> None:
         """Let go of it."""
         if self._descriptor >= 0:
+            trio.lowlevel.notify_closing(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1

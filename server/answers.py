@@ -47,7 +47,7 @@ async def answer(
     except FrameError:
         problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
         return refusal(InvalidBody([problem]))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # an environment's `reply`, or a bug: this call's only
         return reply_to(error, session=session, tool=tool)
     milliseconds = round(1000 * (trio.current_time() - started), 1)
     log.debug("call", session=session, tool=tool, outcome=str(observation.outcome), milliseconds=milliseconds)

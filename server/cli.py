@@ -64,7 +64,7 @@ def serve(
 @main.command()
 def doctor() -> None:
     """Show what isolation this machine can give, and how to get what is missing."""
-    from sandbox import doctor as examination  # noqa: PLC0415  # only this command needs it
+    from server import examination  # noqa: PLC0415  # only this command needs it
 
     sys.exit(examination.main())
 

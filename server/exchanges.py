@@ -8,6 +8,8 @@ the client hung up before it was sent. Where a client does give an ``Idempotency
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import attrs
 import trio
 
@@ -31,16 +33,33 @@ class Exchange:
     done: trio.Event = attrs.field(factory=trio.Event)
     attending: int = 0
     is_delivered: bool = False
+    _interrupted: set[trio.CancelScope] = attrs.field(factory=set[trio.CancelScope])
 
     def answer(self, reply: Reply) -> None:
         """Give the reply, for everyone who attends."""
         self.reply = reply
         self.done.set()
+        for scope in tuple(self._interrupted):
+            scope.cancel()
 
     async def wait(self) -> Reply:
         """Wait for the reply; being cancelled here leaves the call itself alone."""
         await self.done.wait()
         assert self.reply is not None  # noqa: S101  # `answer` sets it before `done`
+        return self.reply
+
+    async def wait_unless(self, hang_up: Callable[[], Awaitable[None]]) -> Reply | None:
+        """Wait for the reply or for `hang_up`, whichever comes first; None means the latter.
+
+        It takes no task besides the caller's: the reply cancels the waiting for the hang-up.
+        """
+        if self.reply is None:
+            with trio.CancelScope() as scope:
+                self._interrupted.add(scope)
+                try:
+                    await hang_up()
+                finally:
+                    self._interrupted.discard(scope)
         return self.reply
 
     def leave(self, *, is_delivered: bool) -> None:

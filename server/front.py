@@ -36,7 +36,7 @@ class Front:
         self._cookies = cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; take note of the lifespan, which is somebody else's affair; hang up on websockets."""
+        """Serve one request; agree to the lifespan, which is another's affair; hang up on websockets."""
         if scope["type"] == "lifespan":
             await _agree(receive, send)
             return

@@ -16,17 +16,28 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Work:
-    """Counts seeds, calls and verdicts in progress: ``with work:`` around each."""
+    """Counts seeds, calls and verdicts in progress: each begins and ends, or is a ``with`` block.
+
+    What is handed to a task begins before the task does, or a shutdown in between would not wait for it.
+    """
 
     _count: int = 0
     _quiet: trio.Event = attrs.field(factory=trio.Event)
 
     def __enter__(self) -> None:
         """Begin a piece of work."""
-        self._count += 1
+        self.begin()
 
     def __exit__(self, *_: object) -> None:
         """End it, however it ended."""
+        self.end()
+
+    def begin(self) -> None:
+        """Begin a piece of work."""
+        self._count += 1
+
+    def end(self) -> None:
+        """End it."""
         self._count -= 1
         if not self._count:
             self._quiet.set()

@@ -9,18 +9,20 @@ comes this way; whatever is odd in any respect goes to the framework, which answ
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import trio
 
 from server import routes
 from server.incidents import reply_to
-from server.visit import SCOPE_KEY
+from server.visit import SCOPE_KEY, ClientGone, Visit
 
 if TYPE_CHECKING:
     from server.asgi_types import App, Receive, Scope, Send
-    from server.visit import Visit
     from server.wire import Reply
+
+
+_MAX_DIGITS = 18
+"""Of a body's stated length: what has more is no length, and only costs time to read."""
 
 
 class HotPath:
@@ -41,18 +43,19 @@ class HotPath:
         body = await _read(receive)
         if body is None:
             return
-        reply: Reply | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_wait_for_hang_up, receive, nursery.cancel_scope)
-            reply = await _answer(scope[SCOPE_KEY], name, body)
-            nursery.cancel_scope.cancel()
-        if reply is not None:
-            await _send(reply, send)
+        visit: Visit = scope[SCOPE_KEY]
+        visit.hang_up = partial(_wait_for_hang_up, receive)
+        try:
+            reply = await routes.call_tool(visit, name, body)
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001  # as the framework does for its own requests
+            reply = reply_to(error, tool=name, session=visit.session_id)
+        await _send(reply, send)
 
     def _is_plain(self, scope: Scope) -> bool:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        # Short enough to be a number that is cheap to read, whatever the bound is.
-        return length.isdigit() and len(length) < 20 and int(length) <= self._body_bytes
+        return length.isdigit() and len(length) <= _MAX_DIGITS and int(length) <= self._body_bytes
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -67,17 +70,9 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _wait_for_hang_up(receive: Receive, scope: trio.CancelScope) -> None:
+async def _wait_for_hang_up(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    scope.cancel()
-
-
-async def _answer(visit: Visit, name: str, body: bytes) -> Reply:
-    try:
-        return await routes.call_tool(visit, name, body)
-    except Exception as error:
-        return reply_to(error, tool=name, session=visit.session_id)
 
 
 async def _send(reply: Reply, send: Send) -> None:

@@ -13,7 +13,7 @@ log = get_logger("incidents")
 
 
 def reply_to(error: Exception, **context: Any) -> Reply:
-    """Return the reply that says what went wrong; log it, with an id that the reply names too, if that was a bug.
+    """Return the reply that says what went wrong; if it was a bug, log it with an id that the reply names.
 
     Args:
         error: what was raised.

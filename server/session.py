@@ -149,7 +149,8 @@ class LiveSession:
         Raises:
             SessionOver, SessionLost, ShuttingDown, TooManyCalls: see there. Nothing was begun.
         """
-        await self.seeded.wait()
+        if not self.seeded.is_set():  # waiting for what is there already would cost a turn of the event loop
+            await self.seeded.wait()
         exchange = self._memory.recall(key, name)
         if exchange is not None:
             return exchange
@@ -161,6 +162,7 @@ class LiveSession:
         exchange = Exchange()
         self._memory.remember(exchange, key, name)
         self._calling += 1
+        self._ground.work.begin()
         self._idle.deadline = math.inf
         self._calls.start_soon(self._answer, exchange, self._box, tool, arguments)
         return exchange
@@ -247,9 +249,9 @@ class LiveSession:
         """Run a call and give its exchange a reply, whatever comes."""
         reply = None
         try:
-            with self._ground.work:
-                reply = await answer(self._ground.environment, box, self.id, tool, arguments)
+            reply = await answer(self._ground.environment, box, self.id, tool, arguments)
         finally:
+            self._ground.work.end()
             exchange.answer(reply or refusal(self._why_not()))
             self._calling -= 1
             if not self._calling:

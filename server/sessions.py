@@ -159,6 +159,7 @@ class Sessions:
         response = request.response
         if session.judging is None:
             session.judging = trio.CancelScope()
+            self._ground.work.begin()
             self._nursery.start_soon(self._settle, session, session.judging, response)
         await session.judged.wait()
         assert session.verdict is not None  # noqa: S101  # set before the event
@@ -258,7 +259,7 @@ class Sessions:
         """Bring about the verdict of a session, once, whoever waits for it."""
         fields: dict[str, Any] | None = None
         try:
-            with scope, self._ground.work:
+            with scope:
                 session.end(Ending.FINISHED)
                 await session.over.wait()
                 if session.final_state is not None:
@@ -267,6 +268,7 @@ class Sessions:
                             session.id, session.task, response, session.final_state
                         )
         finally:
+            self._ground.work.end()
             fields = fields or (session.failure or _SHUTTING_DOWN).fields()
             session.verdict = {**fields, "tier": self._tier}
             self._records.note_verdict(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 SCOPE_KEY = "creche"
 """Where in the ASGI scope a request's visit is kept."""
+
+
+class ClientGone(Exception):
+    """Nobody is there for the reply any more."""
 
 
 @attrs.define(eq=False)
@@ -27,6 +32,7 @@ class Visit:
         rollout: NeMo Gym's rollout id, if the path carried one.
         exchange: the tool call that it attends.
         is_gone: whether the client has hung up.
+        hang_up: returns when the client hangs up; None where the framework sees to that, by cancelling.
         is_delivered: whether the reply was sent while the client was there.
     """
 
@@ -37,13 +43,23 @@ class Visit:
     rollout: str | None = None
     exchange: Exchange | None = None
     is_gone: bool = False
+    hang_up: Callable[[], Awaitable[None]] | None = None
     is_delivered: bool = False
 
     async def attend(self, exchange: Exchange) -> Reply:
-        """Wait for a call's reply, as one of those whom it is for."""
+        """Wait for a call's reply, as one of those whom it is for.
+
+        Raises:
+            ClientGone: the client hung up first. Where the framework sees to that, the wait is cancelled.
+        """
         exchange.attending += 1
         self.exchange = exchange
-        return await exchange.wait()
+        if self.hang_up is None:
+            return await exchange.wait()
+        reply = await exchange.wait_unless(self.hang_up)
+        if reply is None:
+            raise ClientGone
+        return reply
 
     def end(self) -> None:
         """Note the end of the request, by whatever road."""

@@ -158,7 +158,9 @@ class _Surroundings:
 
     def restore(self) -> None:
         """Put it back."""
-        for stream in {id(each): each for each in (getattr(sys, "stdout", None), getattr(sys, "stderr", None))}.values():
+        for stream in {
+            id(each): each for each in (getattr(sys, "stdout", None), getattr(sys, "stderr", None))
+        }.values():
             if stream is not self._stdout and stream is not self._stderr:
                 _flush(stream)
         sys.stdout, sys.stderr = _open_again(self._stdout, 1), _open_again(self._stderr, 2)

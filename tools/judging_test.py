@@ -117,6 +117,9 @@ class _Run:
         try:
             arguments = plain.dumps([args, kwargs])
         except plain.PlainError as error:
+            if self._calls and isinstance(error, plain.TooMuchError):
+                # Made of what the candidate has answered. It must not be able to choose an unusable test.
+                raise CandidateError(str(error)) from None
             self._problem = _Unusable(f"the test passes an argument that cannot travel: {error}")
             raise self._problem from None
         with self._turn:

@@ -36,11 +36,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tools.plain_form import PlainError
+from tools.plain_form import PlainError, TooMuchError
 from tools.plain_reader import Decoder
 from tools.plain_writer import Encoder
 
-__all__ = ["PlainError", "decode", "dumps", "encode", "loads"]
+__all__ = ["PlainError", "TooMuchError", "decode", "dumps", "encode", "loads"]
 
 
 def encode(value: object) -> Any:

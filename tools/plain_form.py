@@ -1,4 +1,4 @@
-"""What writer and reader of the plain-data encoding (`tools.plain`) share: its bounds and its one error."""
+"""What writer and reader of the plain-data encoding (`tools.plain`) share: its bounds and its errors."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ class PlainError(ValueError):
     """The value is not plain data, or the encoding is not one. The message says which part and why."""
 
 
+class TooMuchError(PlainError):
+    """It would be plain data, but for its depth or its size."""
+
+
 class Budget:
     """Counts the values of one encoding and the containers around each."""
 
@@ -27,19 +31,19 @@ class Budget:
         """Count one value.
 
         Raises:
-            PlainError: that was one too many.
+            TooMuchError: that was one too many.
         """
         self._left -= 1
         if self._left < 0:
             msg = f"more than {MAX_ITEMS} values"
-            raise PlainError(msg)
+            raise TooMuchError(msg)
 
     @staticmethod
     def check_depth(depth: int) -> None:
-        """Raise PlainError if no container may be `depth` containers deep."""
+        """Raise TooMuchError if no container may be `depth` containers deep."""
         if depth >= MAX_DEPTH:
             msg = f"nested deeper than {MAX_DEPTH}"
-            raise PlainError(msg)
+            raise TooMuchError(msg)
 
 
 def type_of(value: object) -> type[object]:

@@ -19,6 +19,10 @@ Location = list[typing.Union[str, int]]
 """Where in the request's body a problem is, from ``"body"`` on."""
 
 
+_Step = typing.Tuple[typing.Any, typing.Union[str, int]]  # noqa: UP006 - evaluated, also by Python 3.9
+"""The step before, or None, and the key or index that leads on from there."""
+
+
 class Problem(typing.TypedDict):
     """One thing wrong with given arguments."""
 
@@ -251,20 +255,29 @@ def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
 def not_finite(value: Any, loc: Location) -> Iterator[Problem]:
     """Yield the infinities and NaN in `value`, however deep.
 
-    JSON can spell ``1e999`` and has no way to write it back, neither to the far side nor into a reply about
-    it. No recursion here: how deep the value goes is the model's choice.
+    JSON can spell ``1e999`` and has no way to write it back, to the far side or into a reply about it.
+    No recursion here, and no work that grows faster than the value: how deep it goes is the model's choice.
     """
-    rest: list[tuple[Any, Location]] = [(value, loc)]
+    rest: list[tuple[Any, _Step | None]] = [(value, None)]
     while rest:
-        each, where = rest.pop()
+        each, step = rest.pop()
         if isinstance(each, float) and not math.isfinite(each):
+            where = [*loc, *_path(step)]
             yield Problem(
                 type="finite_number", loc=where, msg="Input should be a finite number", input=str(each)
             )
         elif is_list(each):
-            rest.extend((item, [*where, index]) for index, item in enumerate(each) if _may_hold_float(item))
+            rest.extend((item, (step, index)) for index, item in enumerate(each) if _may_hold_float(item))
         elif is_dict(each):
-            rest.extend((item, [*where, key]) for key, item in each.items() if _may_hold_float(item))
+            rest.extend((item, (step, key)) for key, item in each.items() if _may_hold_float(item))
+
+
+def _path(step: _Step | None) -> Location:
+    found: Location = []
+    while step is not None:
+        step, key = step
+        found.append(key)
+    return found[::-1]
 
 
 def _may_hold_float(value: Any) -> bool:

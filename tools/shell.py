@@ -45,8 +45,8 @@ _ARGUMENTS = ("bash", "--norc", "--noprofile", "--noediting", "-i", "+m", "+H", 
 # empties PS1 again before each prompt, because scripts such as a venv's `activate` set it, and prompts go to
 # stderr.
 _SET_UP = (
-    "exec 2>&{stderr} {stderr}>&-; set +o history; shopt -s execfail; unset HISTFILE MAILCHECK TMOUT; export -n PS1 PS2; "
-    "PROMPT_COMMAND='PS1='\n"
+    "exec 2>&{stderr} {stderr}>&-; set +o history; shopt -s execfail; unset HISTFILE MAILCHECK TMOUT; "
+    "export -n PS1 PS2; PROMPT_COMMAND='PS1='\n"
 )
 # Two lines, because an interrupt abandons the rest of the line that it hits. The redirection of the status
 # descriptor is undone by bash after the command, from a close-on-exec copy.

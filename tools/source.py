@@ -164,9 +164,11 @@ class _Parcel:
 
     def _add_name(self, name: str, user: Any) -> None:
         """Take along what `name` means in the definition of `user`."""
-        scope = {**self._root.__globals__, **_closure(self._root), **_closure(user)}
+        scope = {**self._root.__globals__, **_closure(user)}
         if name in _ALWAYS_THERE:
             return
+        if name == "__file__":
+            self._refuse(name, "a path of the server", "put what it needs into the session's files at seed")
         if name in scope:
             self.add(name, scope[name])
         elif not hasattr(builtins, name):
@@ -194,8 +196,13 @@ def _plain(value: Any) -> Any:
 
 
 def _closure(value: Any) -> dict[str, Any]:
-    """Return the names that a nested function has from the functions around it."""
+    """Return the names that a nested function, or a class's methods, have from the functions around them."""
     plain = _plain(value)
+    if isinstance(plain, type):
+        members = vars(plain).values()
+        return {
+            name: each for member in members for name, each in _closure(member).items() if name != "__class__"
+        }
     if not isinstance(plain, types.FunctionType):
         return {}
     found: dict[str, Any] = {}

@@ -47,7 +47,8 @@ class ExampleMultiStep(Environment[SynonymTask]):
         task = rollout.task
         expected, found = list(task.expected_synonym_values), _handed_in(rollout)
         accuracy = found == expected
-        overlap = len(set(found) & set(expected)) / max(1, len(expected))
+        # Not by a set of what was found: the model may have chosen numbers whose hashes are all the same.
+        overlap = sum(value in found for value in set(expected)) / max(1, len(expected))
         return Verdict(
             reward=float(accuracy),
             fields={

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 import trio
@@ -19,6 +19,10 @@ from tools.judging import ROLES
 
 if TYPE_CHECKING:
     from sandbox.box import Box
+
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class OpensSandboxes(Protocol):
@@ -50,6 +54,8 @@ def limits_for_output(limits: Limits, expected_bytes: int) -> Limits:
     return attrs.evolve(limits, output_bytes=room, flood_bytes=max(limits.flood_bytes, 2 * room))
 
 
+_LONG = 256 * KIB
+
 _MARGIN_SECONDS = 5.0
 """What ending a verdict in good order may take."""
 
@@ -62,6 +68,13 @@ def deadline_after(seconds: float) -> float:
     solution's.
     """
     return min(trio.current_time() + seconds, trio.current_effective_deadline() - _MARGIN_SECONDS)
+
+
+async def apart(function: Callable[[A, str], T], first: A, text: str) -> T:
+    """Return ``function(first, text)``, worked out in a thread if `text` is so long that others would wait."""
+    if len(text) < _LONG:
+        return function(first, text)
+    return await trio.to_thread.run_sync(function, first, text)
 
 
 async def ask(box: Box, handler: str, arguments: Mapping[str, Any], seconds: float) -> Observation:

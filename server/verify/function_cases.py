@@ -16,7 +16,7 @@ import trio
 from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
-from server.verify.boxes import LIMITS, OpensSandboxes, ask, deadline_after
+from server.verify.boxes import LIMITS, OpensSandboxes, apart, ask, deadline_after
 from server.verify.json_match import matches
 from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
@@ -90,7 +90,7 @@ class FunctionCaseVerifier:
         if _kind(seen) != "value":
             return _failure(seen)
         text: Any = seen.value.get("value")
-        if isinstance(text, str) and matches(case.expected, text):
+        if isinstance(text, str) and await apart(matches, case.expected, text):
             return PASSED
         output = text[:_SHOWN] if isinstance(text, str) else ""
         return CaseResult(verdict=CaseVerdict.WRONG_ANSWER, detail="Wrong Answer", output=output)

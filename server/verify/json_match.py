@@ -66,11 +66,11 @@ def _same_scalar(expected: Any, tag: str, items: list[Any]) -> bool:
     """Compare with what plain JSON has no place for."""
     (payload,) = items
     if tag == "i":
-        return isinstance(expected, int) and hex(expected) == payload
+        return isinstance(expected, int) and bool(hex(expected) == payload)
     if tag == "f" and isinstance(expected, float):
         return expected == float(payload)
     if tag == "u" and isinstance(expected, str):
-        return expected.encode("utf-8", "surrogatepass").hex() == payload
+        return expected.encode("utf-8", "surrogatepass").hex() == str(payload)
     return False
 
 

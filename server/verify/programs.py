@@ -7,6 +7,7 @@ from the pipe, and its exit status is what its parent process saw.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,13 +16,16 @@ import trio
 
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
-from server.verify.boxes import LIMITS, OpensSandboxes, ask, deadline_after, limits_for_output
+from server.verify.boxes import LIMITS, OpensSandboxes, apart, ask, deadline_after, limits_for_output
 from server.verify.comparators import Comparator, by_lines
 from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
 
-_SIGXCPU = -24
-_SIGKILL = -9
+_BY_EXIT_CODE = {
+    -signal.SIGXCPU: CaseVerdict.TIMEOUT,
+    # Who else sends it? A program that kills itself has failed, by either name.
+    -signal.SIGKILL: CaseVerdict.OUT_OF_MEMORY,
+}
 _WALL_TO_CPU = 3.0
 _DETAIL = 300
 
@@ -82,21 +86,21 @@ class ProgramVerifier:
         }
         async with opener.open_sandbox(limits) as box:
             seen = await ask(box, "run_program", arguments, _WALL_TO_CPU * self.cpu_seconds)
-        return self._judge(seen, case.expected)
+        return await self._judge(seen, case.expected)
 
-    def _judge(self, seen: Observation, expected: str) -> CaseResult:
+    async def _judge(self, seen: Observation, expected: str) -> CaseResult:
         if seen.outcome is not Outcome.OK:
             verdict = CaseVerdict.of(seen.outcome)
             return CaseResult(verdict=verdict, detail=seen.error or str(seen.outcome), output=seen.stdout)
         code = _exit_code(seen.value)
         if code != 0:
-            verdict = {_SIGXCPU: CaseVerdict.TIMEOUT, _SIGKILL: CaseVerdict.OUT_OF_MEMORY}.get(code)
+            verdict = _BY_EXIT_CODE.get(code, CaseVerdict.ERROR)
             detail = seen.stderr.strip()[-_DETAIL:] or f"exit code {code}"
-            return CaseResult(verdict=verdict or CaseVerdict.ERROR, detail=detail, output=seen.stdout)
+            return CaseResult(verdict=verdict, detail=detail, output=seen.stdout)
         if "stdout" in seen.truncated:
             why: str | None = "Wrong answer: too much output"
         else:
-            why = self.compare(expected, seen.stdout)
+            why = await apart(self.compare, expected, seen.stdout)
         if why is None:
             return PASSED
         return CaseResult(verdict=CaseVerdict.WRONG_ANSWER, detail=why, output=seen.stdout)

@@ -123,7 +123,7 @@ async def test_a_process_that_ends_by_itself_is_not_taken_for_one_out_of_memory(
 
 async def test_files_count_as_memory_too(bounded: Launcher) -> None:
     limits = attrs.evolve(SMALL, disk_bytes=2 * SMALL.memory_bytes)
-    fill = f"with open('/dev/shm/a', 'wb') as file:\n  for _ in range({limits.disk_bytes >> 20} - 1): file.write(bytes(1 << 20))"
+    fill = f"with open('/dev/shm/a', 'wb') as file:\n  for _ in range({limits.disk_bytes >> 20} - 1): file.write(bytes(1 << 20))\nimport time; time.sleep(1)"
     async with bounded.open_sandbox(PROFILE, limits) as box:
         observation = await run(box, fill)
         assert observation.outcome in (Outcome.OUT_OF_MEMORY, Outcome.KILLED)

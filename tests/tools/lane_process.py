@@ -1,6 +1,7 @@
 """What a lane of a session does, without the session: for `tests.tools.lanes`, which runs it as a script.
 
-Arguments: a target such as ``tools.python:python``, and the descriptors of requests and replies, one JSON text a line.
+Arguments: a target such as ``tools.python:python``, and the descriptors of requests and replies, one JSON
+text a line.
 """
 
 from __future__ import annotations

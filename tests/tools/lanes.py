@@ -92,7 +92,10 @@ class Lane:
         found: list[int] = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                if entry.name.isdigit() and f"{_MARK}={self._mark}".encode() in (entry / "environ").read_bytes():
+                if (
+                    entry.name.isdigit()
+                    and f"{_MARK}={self._mark}".encode() in (entry / "environ").read_bytes()
+                ):
                     found.append(int(entry.name))
         return found
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -36,9 +35,13 @@ def test_a_command_answers_with_its_streams_and_exit_code(lane: Lane) -> None:
 
 
 def test_directory_variables_functions_and_options_last(lane: Lane) -> None:
-    lane.call(command="mkdir d; cd d; x=5; export y=6; declare -A m=([k]=v); f() { echo f$1; }; shopt -s nullglob")
+    lane.call(
+        command="mkdir d; cd d; x=5; export y=6; declare -A m=([k]=v); f() { echo f$1; }; shopt -s nullglob"
+    )
 
-    assert seen(0, f"5 6 v f7 {lane.directory}/d\n") == lane.call(command="echo $x $y ${m[k]} $(f 7) $PWD *.nothing")
+    assert seen(0, f"5 6 v f7 {lane.directory}/d\n") == lane.call(
+        command="echo $x $y ${m[k]} $(f 7) $PWD *.nothing"
+    )
 
 
 def test_the_last_exit_code_can_be_asked_for_within_a_command_only(lane: Lane) -> None:
@@ -115,7 +118,9 @@ def test_a_syntax_error_names_the_line(lane: Lane) -> None:
         ("exec 0<&-; exit 6", 6),
     ],
 )
-def test_a_shell_that_ends_says_so_and_the_next_call_gets_a_fresh_one(lane: Lane, command: str, code: int) -> None:
+def test_a_shell_that_ends_says_so_and_the_next_call_gets_a_fresh_one(
+    lane: Lane, command: str, code: int
+) -> None:
     lane.call(command="x=1; mkdir -p d; cd d")
 
     assert seen(code, shell_reset=True) == lane.call(command=command)
@@ -269,6 +274,13 @@ def test_a_job_outlives_the_exit_of_its_shell(lane: Lane) -> None:
 
 
 def test_the_model_is_told_what_the_tool_takes() -> None:
-    assert {"type": "object", "properties": {"command": {"type": "string", "description": "the command to run; may be a script of many lines."}}, "required": ["command"], "additionalProperties": False} == bash.schema()
+    assert {
+        "type": "object",
+        "properties": {
+            "command": {"type": "string", "description": "the command to run; may be a script of many lines."}
+        },
+        "required": ["command"],
+        "additionalProperties": False,
+    } == bash.schema()
     assert {"exit_code": None} == bash.empty
     assert ("bash", True) == (bash.lane, bash.streams)

@@ -54,9 +54,7 @@ def last_line(lane: Lane, code: str) -> str:
         ("class R:\n    def __repr__(self): return '\\ud800'\nR()", r"\ud800", ""),
     ],
 )
-def test_the_last_expression_is_the_result(
-    lane: Lane, code: str, result: str | None, stdout: str
-) -> None:
+def test_the_last_expression_is_the_result(lane: Lane, code: str, result: str | None, stdout: str) -> None:
     assert seen(result, stdout) == lane.call(code=code)
 
 
@@ -86,7 +84,9 @@ def test_a_traceback_shows_the_cells_own_frames_with_their_source(lane: Lane) ->
 
 
 def test_a_traceback_goes_on_into_libraries_and_shows_its_causes(lane: Lane) -> None:
-    got = lane.call(code="import json\ntry:\n    json.loads('{')\nexcept ValueError as e:\n    raise KeyError('k') from e")
+    got = lane.call(
+        code="import json\ntry:\n    json.loads('{')\nexcept ValueError as e:\n    raise KeyError('k') from e"
+    )
 
     assert "json/decoder.py" in got.stderr
     assert "The above exception was the direct cause" in got.stderr
@@ -102,7 +102,14 @@ def test_a_syntax_error_is_shown_without_a_traceback(lane: Lane) -> None:
 
 def test_the_same_cells_give_the_same_bytes(lane: Lane, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    cells = ["x = {1, 'a'}", "x", "1/0", "def f(): f()\nf()", "raise ExceptionGroup('g', [ValueError(1)])", "é = ("]
+    cells = [
+        "x = {1, 'a'}",
+        "x",
+        "1/0",
+        "def f(): f()\nf()",
+        "raise ExceptionGroup('g', [ValueError(1)])",
+        "é = (",
+    ]
     with open_lane("tools.python:python", tmp_path / "other") as other:
         assert [lane.call(code=each) for each in cells] == [other.call(code=each) for each in cells]
 
@@ -116,18 +123,20 @@ def test_the_same_cells_give_the_same_bytes(lane: Lane, tmp_path: Path) -> None:
         ("input()", "EOFError: EOF when reading a line"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
-        ("x = []\nfor _ in range(100000): x = [x]\nx", "RecursionError: maximum recursion depth exceeded while getting the repr of an object"),
+        ("x = []\nfor _ in range(100000): x = [x]\nx", "depth exceeded while getting the repr of an object"),
         ("class R:\n    def __repr__(self): raise ValueError('no')\nR()", "ValueError: no"),
-        ("class R:\n    def __repr__(self): return 5\nR()", "TypeError: __repr__ returned non-string (type int)"),
+        ("class R:\n    def __repr__(self): return 5\nR()", "__repr__ returned non-string (type int)"),
         ("class E(Exception):\n    def __str__(self): 1/0\nraise E", "E: <exception str() failed>"),
         ("raise ValueError('\\ud800')", r"ValueError: \ud800"),
         ("'\0'", "source code string cannot contain null bytes"),
-        ("'\ud800'", "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud800' in position 1: surrogates not allowed"),
+        ("'\ud800'", "in position 1: surrogates not allowed"),
         ("yield 1", "SyntaxError: 'yield' outside function"),
-        ("10 ** 5000", "ValueError: Exceeds the limit (4300 digits) for integer string conversion; use sys.set_int_max_str_digits() to increase the limit"),
+        ("10 ** 5000", "use sys.set_int_max_str_digits() to increase the limit"),
     ],
 )  # fmt: skip
-def test_whatever_a_cell_raises_is_its_outcome_and_the_next_one_goes_on(lane: Lane, code: str, error: str) -> None:
+def test_whatever_a_cell_raises_is_its_outcome_and_the_next_one_goes_on(
+    lane: Lane, code: str, error: str
+) -> None:
     lane.call(code="kept = 1")
 
     assert last_line(lane, code).endswith(error)
@@ -178,7 +187,16 @@ def test_the_deadline_interrupts_the_cell_and_keeps_the_namespace(lane: Lane) ->
     assert seen("True") == lane.call(code="n > 0")
 
 
-@pytest.mark.parametrize("code", ["import time; time.sleep(30)", "import asyncio\nawait asyncio.sleep(30)", "class R:\n    def __repr__(self):\n        while True: pass\nR()", "import os; os.read(os.pipe()[0], 1)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time; time.sleep(30)",
+        "import asyncio\nawait asyncio.sleep(30)",
+        "class R:\n    def __repr__(self):\n        while True: pass\nR()",
+        "import os; os.read(os.pipe()[0], 1)",
+        "import subprocess; subprocess.run(['sleep', '30'])",
+    ],
+)
 def test_the_deadline_interrupts_what_waits(lane: Lane, code: str) -> None:
     assert {"result": None} == lane.call(code=code, seconds=0.3).value
     assert seen("2") == lane.call(code="1 + 1")
@@ -210,7 +228,9 @@ def test_the_namespace_is_a_real_main_module(lane: Lane) -> None:
 
     assert seen("P(x=3)") == lane.call(code="pickle.loads(pickle.dumps(P(3)))")
     assert seen("[0, 1, 4]") == lane.call(
-        code="import multiprocessing\nwith multiprocessing.get_context('fork').Pool(2) as pool: r = pool.map(f, range(3))\nr"
+        code="import multiprocessing\n"
+        "with multiprocessing.get_context('fork').Pool(2) as pool: r = pool.map(f, range(3))\n"
+        "r"
     )
     assert seen("'def f(x): return x * x\\n'") == lane.call(code="import inspect\ninspect.getsource(f)")
 
@@ -247,7 +267,12 @@ def test_await_works_at_the_top_level(lane: Lane) -> None:
 
 
 def test_a_forked_child_that_runs_out_of_the_cell_ends_there(lane: Lane) -> None:
-    code = "import os, sys\npid = os.fork()\nif pid == 0:\n    {}\nelse:\n    status = os.waitpid(pid, 0)[1] >> 8\n"
+    code = (
+        "import os, sys\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n    {}\n"
+        "else:\n    status = os.waitpid(pid, 0)[1] >> 8\n"
+    )
 
     assert seen("0", "child\n") == lane.call(code=code.format("print('child')") + "status if pid else None")
     assert seen("7") == lane.call(code=code.format("sys.exit(7)") + "status")
@@ -258,7 +283,9 @@ def test_a_forked_child_that_runs_out_of_the_cell_ends_there(lane: Lane) -> None
 
 @needs_matplotlib
 def test_open_figures_come_back_as_pictures_and_are_closed(lane: Lane) -> None:
-    code = "import matplotlib.pyplot as plt\nfor n in 1, 2:\n    plt.figure()\n    plt.plot([1, n])\nplt.show()"
+    code = (
+        "import matplotlib.pyplot as plt\nfor n in 1, 2:\n    plt.figure()\n    plt.plot([1, n])\nplt.show()"
+    )
     got = lane.call(code=code)
 
     assert "" == got.stderr

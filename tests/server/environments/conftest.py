@@ -54,7 +54,7 @@ class Player:
                 replies.append(environment.reply(name, await box.call(name, arguments)))
             state = await box.finish()
         logged = tuple(call for call in state.calls if ":" not in call.tool)
-        rollout = Rollout(
+        rollout: Rollout[Any] = Rollout(
             task=task,
             response=message(text) if response is None else response,
             final_state=attrs.evolve(state, calls=logged),
@@ -65,7 +65,7 @@ class Player:
 
 
 def search_for(secret: str) -> str:
-    """Return a cell that says whether `secret` is in the session: in its processes, its files or their memory."""
+    """Return a cell that says whether `secret` is in the session: its processes, its files, its memory."""
     return f"""
 import gc, glob, os
 backwards = {secret[::-1]!r}  # or this would find itself

@@ -125,7 +125,7 @@ def test_tests_are_found_wherever_the_row_has_them() -> None:
     tests = DOUBLE["verifier_metadata"]["unit_tests"]
     packed = {"packed": base64.b64encode(zlib.compress(json.dumps(tests).encode())).decode(), "fn_name": None}
     assert read_tests(tests) == CodeGenTask(verifier_metadata=tests).tests() == read_tests(packed)
-    human = HUMAN["verifier_metadata"]
+    human: dict[str, Any] = HUMAN["verifier_metadata"]
     assert CodeGenTask(**human).tests() == CodeGenTask(verifier_metadata=human).tests()
     assert CodeGenTask(asserts=["assert f(1)"]).tests() is not None
 

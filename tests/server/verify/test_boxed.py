@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -34,6 +35,15 @@ def response(*messages: Any) -> dict[str, Any]:
 def test_where_a_box_begins_and_ends(text: str, flat: str | None, nested: str | None) -> None:
     assert flat == boxed_answer(response(text), FLAT)
     assert nested == boxed_answer(response(text), NESTED)
+
+
+def test_boxes_that_never_end_take_no_time() -> None:
+    text = "\\boxed{" * 200_000
+    started = time.monotonic()
+    assert boxed_answer(response(text), FLAT) is None
+    assert boxed_answer(response(text), NESTED) is None
+    assert boxed_answer(response(text + "x}"), NESTED) == "x"
+    assert time.monotonic() - started < 1.0
 
 
 def test_the_last_message_with_a_box_counts() -> None:

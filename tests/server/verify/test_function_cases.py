@@ -18,7 +18,7 @@ VERIFIER = FunctionCaseVerifier(setup=SETUP, call_seconds=2.0)
     [
         "def join(xs, x): return sorted(xs) + [x]",
         "def join(xs, x): return tuple(sorted(xs) + [x])",
-        "class Solution:\n    def join(self, xs: List[int], x) -> List[int]:\n        return sorted(xs) + [x]",
+        "class Solution:\n    def join(self, xs: List[int], x) -> List:\n        return sorted(xs) + [x]",
     ],
 )
 async def test_a_right_function_passes_alone_or_as_a_method(opener: Opener, source: str) -> None:

@@ -48,7 +48,7 @@ def asserting(*statements: str, prelude: str = "") -> FunctionTest:
         "class Solution:\n    def sort(self, xs): return sorted(xs)",
         "from __future__ import annotations\ndef sort(xs: Undefined) -> Missing: return sorted(xs)",
         "import sys\ndef sort(xs):\n    print('{}', file=sys.stderr)\n    print(1)\n    return sorted(xs)",
-        "import dataclasses as d\n@d.dataclass\nclass Box:\n    xs: list\ndef sort(xs): return sorted(Box(xs).xs)",
+        "import dataclasses as d\n@d.dataclass\nclass B:\n    x: list\ndef sort(x): return sorted(B(x).x)",
         "def sort(xs): return sorted(xs)\nif __name__ == '__main__':\n    sort(input())",
     ],
 )
@@ -227,6 +227,12 @@ async def test_helpers_come_from_the_data_set_and_not_from_the_candidate(opener:
 async def test_a_test_that_cannot_be_used_gives_no_verdict(opener: Opener, test: FunctionTest) -> None:
     with pytest.raises(UnusableTestError):
         await FunctionVerifier().verify(opener, "def f(x): return x", test)
+
+
+async def test_a_candidate_cannot_make_a_test_unusable(opener: Opener) -> None:
+    deep = "def f(x):\n    for _ in range(199): x = [x]\n    return x"
+    result = await result_of(opener, deep, asserting("assert f([[f(1)]]) == 1"))
+    assert result.verdict is CaseVerdict.ERROR
 
 
 @pytest.mark.parametrize("end", ["raise SystemExit(0)", "import os; os._exit(0)", "raise KeyboardInterrupt"])

@@ -1,0 +1,213 @@
+"""Starting, refusing to start, and what a failure to start leaves: nothing, and a launcher that goes on."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from sandbox import launcher as launcher_module
+from sandbox.errors import Exhausted, Unsupported, WouldNotStart
+from sandbox.host import Host
+from sandbox.launcher import Launcher, open_launcher
+from sandbox.profile import Handler, Profile
+from tests.sandbox.handlers import PROFILE, SMALL, handler, value
+
+
+async def works(launcher: Launcher, profile: Profile = PROFILE) -> bool:
+    async with launcher.open_sandbox(profile, SMALL) as box:
+        return bool(2 == await value(box, "1 + 1"))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"python": "/nowhere/python"}, r"/nowhere/python does not run: .*set Profile.python"),
+        ({"python": "/bin/true"}, r"/bin/true does not run"),
+        ({"packages": ("no-such-distribution",)}, r"'no-such-distribution', which is not installed"),
+        ({"site_packages": "/nowhere/site-packages"}, r"/nowhere/site-packages is no directory"),
+        ({"handlers": ()}, r"has no handlers"),
+        ({"preload": ("no_such_module",)}, r"preparing the zygote: ModuleNotFoundError"),
+        ({"handlers": (Handler(name="a", lane="b", target="no_such_module:f"),)}, r"ModuleNotFoundError"),
+        ({"handlers": (Handler(name="a", lane="b", target="x:f", source="def g(state): 1"),)}, r"AttributeError"),
+        ({"handlers": (Handler(name="a", lane="b", target="x:f", source="def f("),)}, r"SyntaxError"),
+        ({"handlers": (Handler(name="a", lane="b", target="x:f", source="exit(3)"),)}, r"SystemExit"),
+    ],
+)
+async def test_a_profile_that_cannot_be_had_is_named_with_the_reason(
+    launcher: Launcher, change: dict[str, object], complaint: str
+) -> None:
+    bad = attrs.evolve(PROFILE, **change)  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(Unsupported, match=complaint):
+            async with launcher.open_sandbox(bad, SMALL):
+                pytest.fail("it was opened")
+    assert 0 == launcher.alive
+    assert await works(launcher)
+
+
+async def test_a_preload_that_starts_a_thread_is_refused_by_name(launcher: Launcher, tmp_path: Path) -> None:
+    (tmp_path / "threaded.py").write_text("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
+    tmp_path.chmod(0o755)
+    bad = attrs.evolve(PROFILE, site_packages=str(tmp_path), preload=("threaded",))
+    with pytest.raises(Unsupported, match=r"preloading 'threaded' started 1 thread\(s\)"):
+        await launcher.warm(bad)
+    assert await works(launcher)
+
+
+async def test_a_zygote_that_dies_while_it_starts_is_an_error_and_no_hang(launcher: Launcher) -> None:
+    dying = Handler(name="a", lane="b", target="x:f", source="import os; os._exit(3)")
+    with pytest.raises(WouldNotStart, match="died while the cage was being built"):
+        await launcher.warm(attrs.evolve(PROFILE, handlers=(dying,)))
+    assert await works(launcher)
+
+
+@pytest.mark.parametrize("lane", ["import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"])
+async def test_a_handler_that_kills_its_lane_harms_one_call_only(launcher: Launcher, lane: str) -> None:
+    deadly = Handler(name="deadly", lane="other", target="x:f", source=f"def f(state):\n  {lane}\n")
+    profile = attrs.evolve(PROFILE, handlers=(*PROFILE.handlers, deadly))
+    async with launcher.open_sandbox(profile, SMALL) as box:
+        assert "killed" == (await box.call("deadly", {})).outcome
+        assert 2 == await value(box, "1 + 1")
+
+
+async def test_a_kernel_too_old_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Host(kernel=(5, 10), machine="x86_64", privileged=True, landlock=0)
+    monkeypatch.setattr(launcher_module, "examine_host", lambda: old)
+    with pytest.raises(Unsupported, match=r"Linux 5\.10 is too old .* upgrade the kernel"):
+        async with open_launcher():
+            pytest.fail("it was opened")
+
+
+async def test_a_tier_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(Unsupported, match="no tier 'none'"):
+        async with open_launcher(tier="none"):  # type: ignore[arg-type]
+            pytest.fail("it was opened")
+
+
+async def test_an_exception_of_the_body_comes_out_bare_and_everything_is_ended() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with open_launcher() as launcher, launcher.open_sandbox(PROFILE, SMALL):
+            raise ZeroDivisionError
+
+
+async def test_a_launcher_that_nobody_used_leaves_nothing() -> None:
+    async with open_launcher() as launcher:
+        assert 0 == launcher.alive
+
+
+async def test_sessions_that_start_at_once_share_one_cage(launcher: Launcher) -> None:
+    cages: list[object] = []
+
+    async def warm() -> None:
+        cages.append(await launcher.warm(PROFILE))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(warm)
+    assert 1 == len(set(map(id, cages)))
+
+
+async def test_each_profile_has_a_cage_of_its_own(launcher: Launcher) -> None:
+    other = attrs.evolve(PROFILE, handlers=(handler("run", "first"),))
+    assert await launcher.warm(PROFILE) is not await launcher.warm(other)
+    assert await works(launcher, other)
+
+
+async def test_nothing_of_a_session_is_remembered_when_it_is_over(launcher: Launcher) -> None:
+    for _ in range(5):
+        assert await works(launcher)
+    cage = await launcher.warm(PROFILE)
+    assert {} == cage._births
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        assert await works(launcher)
+    assert descriptors == len(os.listdir("/proc/self/fd"))
+
+
+async def test_when_all_user_ids_are_lent_the_next_session_is_refused(launcher: Launcher) -> None:
+    if not launcher.host.privileged:
+        pytest.skip("an ordinary user's sessions all have the same id")
+    free, launcher._free_ids = launcher._free_ids, [7]
+    async with launcher.open_sandbox(PROFILE, SMALL):
+        with pytest.raises(Exhausted, match="user ids"):
+            async with launcher.open_sandbox(PROFILE, SMALL):
+                pytest.fail("it was opened")
+    assert [7] == launcher._free_ids
+    launcher._free_ids = free
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """Let this process open only so many descriptors more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(number) for number in os.listdir("/proc/self/fd")) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("left", range(24))
+async def test_a_session_for_which_there_are_no_descriptors_is_refused(launcher: Launcher, left: int) -> None:
+    await launcher.warm(PROFILE)
+    async with launcher.open_sandbox(PROFILE, SMALL) as neighbour:
+        with descriptors_left(left):
+            try:
+                async with launcher.open_sandbox(PROFILE, SMALL):
+                    pass
+            except WouldNotStart:
+                pass
+        assert 2 == await value(neighbour, "1 + 1")
+    assert await works(launcher)
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 3, 4, 6, 8, 10])
+async def test_a_cage_for_which_there_are_no_descriptors_is_refused(launcher: Launcher, left: int) -> None:
+    with descriptors_left(left):
+        try:
+            await launcher.warm(PROFILE)
+        except WouldNotStart:
+            pass
+    assert await works(launcher)
+
+
+async def test_as_many_sessions_as_there_are_descriptors_for_and_then_an_error(launcher: Launcher) -> None:
+    await launcher.warm(PROFILE)
+    opened = 0
+    with descriptors_left(100):
+        async with AsyncExitStack() as stack:
+            try:
+                while True:
+                    box = await stack.enter_async_context(launcher.open_sandbox(PROFILE, SMALL))
+                    opened += 1
+                    assert 2 == await value(box, "1 + 1")
+            except Exhausted:
+                pass
+    assert opened >= 4
+    assert await works(launcher)
+
+
+async def test_another_interpreter_can_be_had(launcher: Launcher) -> None:
+    profile = attrs.evolve(PROFILE, python="/usr/bin/python3")
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("there is no /usr/bin/python3 here")
+    async with launcher.open_sandbox(profile, SMALL) as box:
+        assert (await value(box, "__import__('sys').executable")).startswith("/usr/bin/python3")
+
+
+async def test_preloaded_modules_are_there_and_packages_let_in_are_only_those(launcher: Launcher) -> None:
+    profile = attrs.evolve(PROFILE, packages=("attrs",), preload=("attr", "decimal"))
+    async with launcher.open_sandbox(profile, SMALL) as box:
+        assert await value(box, "import sys; result = {'attr', 'decimal'} <= set(sys.modules)")
+        denied = "names = []\nfor name in ('trio', 'pytest', 'hypothesis', 'server', 'sandbox.box'):\n  try: __import__(name); names.append(name)\n  except ImportError: pass\nresult = names"
+        assert [] == await value(box, denied)
+    assert f"{sys.version_info[0]}.{sys.version_info[1]}" in (await launcher.warm(profile)).facts["python"]
