@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from typing import Any
@@ -21,6 +22,8 @@ from sandbox.linux.landlock import ABI_SCOPES
 from sandbox.pidfd import HeldProcess
 from sandbox.pipes import LanePipes, open_lane_pipes
 from sandbox.profile import Profile
+
+_NO_DESCRIPTORS = "no descriptors left for a session; raise the limit (ulimit -n) or have fewer sessions at once"
 
 
 async def start_box(
@@ -67,6 +70,10 @@ async def start_box(
             birth = await cage.start_session(request, descriptors)
             theirs.close()
             pipes.close_far()
+            if birth.init is None:
+                line.close()  # it exits of that, and the group must be empty when its lender takes it back
+                await birth.dead.wait()
+                raise Exhausted(_NO_DESCRIPTORS)
             try:
                 tree, lane = await _await_ready(line, first, pipes)
                 on_failure.callback(os.close, tree)
@@ -126,6 +133,8 @@ async def _await_ready(line: Line, first: str, pipes: LanePipes) -> tuple[int, L
         what = report.message["error"]
         msg = f"the session could not be set up: {what}; `creche doctor` names the cause and the remedy"
         raise WouldNotStart(msg)
+    if not report.descriptors:
+        raise Exhausted(_NO_DESCRIPTORS)
     tree, process = report.descriptors
     return tree, Lane(first, pipes, HeldProcess(process))
 
@@ -142,6 +151,8 @@ def _check(birth: Birth, lane: Lane, user: int | None) -> None:
     try:
         posture.check((_init(birth).pid(), lane.process.pid()), outside)
     except (OSError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise Exhausted(_NO_DESCRIPTORS) from None
         msg = f"the session's posture could not be measured: {error}; it was killed"
         raise PostureMismatch(msg) from None
 

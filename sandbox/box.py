@@ -17,7 +17,7 @@ import trio
 from sandbox.cage import GONE_SECONDS, Birth, Cage
 from sandbox.capture import capture_tree
 from sandbox.cgroups import Group
-from sandbox.errors import Gone
+from sandbox.errors import Exhausted, Gone
 from sandbox.final_state import FinalState, Usage
 from sandbox.lane import Exchange, Lane
 from sandbox.limits import Limits
@@ -73,6 +73,7 @@ class Box:
 
         Raises:
             Gone: the sandbox has ended, or ended during the call by no fault of the guest's.
+            Exhausted: there are no descriptors left for a new lane. Trying again later may succeed.
             KeyError: the profile has no such handler.
             sandbox.frames.FrameError: the arguments are too large. Nothing was sent.
 
@@ -129,12 +130,21 @@ class Box:
         return lane or await self._start_lane(name)
 
     async def _start_lane(self, name: str) -> Lane:
-        pipes = open_lane_pipes()
+        try:
+            pipes = open_lane_pipes()
+        except OSError as error:
+            msg = f"no descriptors left for a lane: {error}"
+            raise Exhausted(msg) from None
         try:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
                 self._line.send({"op": "start", "lane": name}, pipes.far)
                 pipes.close_far()
                 report = await self._line.wait_for(("started", "refused"), name)
+                if report is not None and report.message["op"] == "started" and not report.descriptors:
+                    self._line.send({"op": "kill", "lane": name})
+                    await self._line.wait_for(("ended",), name)
+                    msg = "no descriptor left for a lane's process"
+                    raise Exhausted(msg)
                 if report is not None and report.message["op"] == "started":
                     lane = self._lanes[name] = Lane(name, pipes, HeldProcess(report.descriptors[0]))
                     return lane
@@ -206,6 +216,8 @@ class Box:
 
         Raises:
             Gone: the block that the sandbox was opened in was left before.
+            Exhausted: this process has no descriptors or memory left to capture with. The box is dead, and finishing it may
+                succeed later.
         """
         async with self._finishing:
             if self._final is not None:
@@ -220,7 +232,11 @@ class Box:
         return self._final
 
     async def _capture(self) -> FinalState:
-        files, rejected = await trio.to_thread.run_sync(capture_tree, self._tree, b"workspace", self.limits)
+        try:
+            files, rejected = await trio.to_thread.run_sync(capture_tree, self._tree, b"workspace", self.limits)
+        except OSError as error:
+            msg = f"the final state could not be captured: {error}"
+            raise Exhausted(msg) from None
         return FinalState(
             files=files,
             rejected=rejected,

@@ -79,6 +79,8 @@ class Cage:
     async def start_session(self, request: dict[str, Any], descriptors: list[int]) -> Birth:
         """Have the zygote fork a session; return its record once its init runs.
 
+        The record is without an `init` when this process had no descriptor left to hold it by.
+
         Not to be cancelled half-way: call it shielded, with a deadline.
 
         Raises:
@@ -97,8 +99,8 @@ class Cage:
             msg = f"the zygote does not take requests: {error}"
             raise Exhausted(msg) from None
         await birth.started.wait()
-        if birth.init is None:
-            del self._births[name]
+        if birth.init is None and birth.error is not None:
+            self._births.pop(name, None)
             msg = f"the kernel would not fork a session: {birth.error}"
             raise Exhausted(msg)
         return birth
@@ -112,7 +114,8 @@ class Cage:
                 if birth is None:
                     report.discard()
                 elif message["op"] == "started":
-                    birth.init = HeldProcess(report.descriptors[0])
+                    if report.descriptors:
+                        birth.init = HeldProcess(report.descriptors[0])
                     birth.started.set()
                 elif message["op"] == "failed":
                     birth.error = message["error"]
@@ -142,10 +145,15 @@ def _write_plan(plan: dict[str, Any]) -> int:
 
 
 async def _spawn(plan: dict[str, Any]) -> tuple[trio.Process, socket.socket]:
-    ours, theirs = packets.pair()
-    spec = _write_plan(plan)
-    top = str(Path(sandbox.__file__).parent.parent)
     try:
+        ours, theirs = packets.pair()
+    except OSError as error:
+        msg = f"no descriptors left for a cage: {error}"
+        raise Exhausted(msg) from None
+    top = str(Path(sandbox.__file__).parent.parent)
+    spec = -1
+    try:
+        spec = _write_plan(plan)
         process = await trio.lowlevel.open_process(
             [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, top, str(spec), str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
@@ -155,12 +163,15 @@ async def _spawn(plan: dict[str, Any]) -> tuple[trio.Process, socket.socket]:
             cwd="/",
             start_new_session=True,  # a Ctrl-C at the terminal is for the server, which ends this in order
         )
-    except OSError as error:
+    except BaseException as error:
         ours.close()
+        if not isinstance(error, OSError):
+            raise
         msg = f"the keeper could not be spawned: {error}"
         raise Exhausted(msg) from None
     finally:
-        os.close(spec)
+        if spec >= 0:
+            os.close(spec)
         theirs.close()
     return process, ours
 

@@ -23,6 +23,7 @@ from sandbox.limits import Limits
 from sandbox.linux.openat2 import open_beneath
 
 MAX_DEPTH = 64
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 MAX_REJECTED = 1_000
 """Reasons are listed up to here; then one last entry says that there were more."""
 
@@ -73,6 +74,9 @@ def capture_tree(
 
     Returns:
         Path (relative to `folder`) to content, and what was rejected; both sorted by path.
+
+    Raises:
+        OSError: this process is out of descriptors or memory.
     """
     walk = _Walk(_Budget(limits.final_state_files, limits.final_state_bytes, 2 * limits.disk_inodes))
     try:
@@ -89,6 +93,9 @@ def _printable(path: bytes) -> str:
 
 
 def _reason(error: OSError) -> str:
+    """Return why the guest's file could not be opened; what *we* lack is none of its doing, and is raised."""
+    if error.errno in _OURS:
+        raise error
     return errno.errorcode.get(error.errno or 0, "error") + " when opened"
 
 

@@ -8,6 +8,7 @@ Runs on both sides of the cage, so it imports the standard library only.
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import socket
@@ -32,20 +33,29 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: list[int]
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Return the next message and its descriptors (now the caller's), or None at the end of file.
+    """Return the next message and its descriptors, or None at the end of file.
+
+    The descriptors are close-on-exec and now the caller's. There are none of them when this process, being at its
+    limit, could not take them all.
 
     Raises:
         OSError: on a non-blocking socket when there is nothing, and whatever `recvmsg` raises.
         ValueError: the packet was cut short or is not ours.
     """
-    data, descriptors, flags, _ = socket.recv_fds(
-        channel, MAX_BYTES, MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-    )
+    descriptors = array.array("i")
+    room = socket.CMSG_LEN(MAX_DESCRIPTORS * descriptors.itemsize)
+    # Not `socket.recv_fds`: that one drops its flags, so the descriptors would be inherited by what is executed.
+    data, ancillary, flags, _ = channel.recvmsg(MAX_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
     if not data:
         return None
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         for descriptor in descriptors:
             os.close(descriptor)
-        msg = "a control message was cut short"
-        raise ValueError(msg)
-    return json.loads(data), descriptors
+        if flags & socket.MSG_TRUNC:
+            msg = "a control message was cut short"
+            raise ValueError(msg)
+        return json.loads(data), []
+    return json.loads(data), list(descriptors)

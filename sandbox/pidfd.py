@@ -32,11 +32,11 @@ class HeldProcess:
             pass
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time of it and of the children that it has waited for; 0 once it is gone."""
+        """Return the CPU time of it and of the children that it has waited for; 0 when it cannot be read."""
         try:
             with open(f"/proc/{self.pid()}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
+        except OSError:
             return 0.0
         return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 

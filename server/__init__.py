@@ -25,6 +25,7 @@ a lost reply may be asked for again; never the trajectory.
 What users write is in `server.environment`.
 """
 
+from server import _kin as _kin  # first: it makes sure that the others are the right ones
 from server.environment import Environment, Rollout, Session, Verdict
 
 __all__ = ["Environment", "Rollout", "Session", "Verdict"]

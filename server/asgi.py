@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from server import logs
-from server.house import House, StartupError, open_house
+from server.errors import StartupError
+from server.house import House, open_house
 from server.settings import SettingsError, drop_secrets, load
 from server.worker import SecondWorkerError, claim_listeners
 

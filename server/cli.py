@@ -11,7 +11,7 @@ import click
 import trio
 
 from server import logs
-from server.house import StartupError, check_packages
+from server.errors import StartupError
 from server.settings import Settings, SettingsError, drop_secrets, load
 
 
@@ -19,10 +19,6 @@ from server.settings import Settings, SettingsError, drop_secrets, load
 @click.version_option(distribution_version("creche"), prog_name="creche")
 def main() -> None:
     """A resources server for reinforcement-learning rollouts that run untrusted code."""
-    try:
-        check_packages()
-    except StartupError as error:
-        _refuse(str(error))
 
 
 @main.command()
@@ -73,7 +69,7 @@ def doctor() -> None:
 @click.argument("environment", default="workbench")
 def tools(environment: str) -> None:
     """Print ENVIRONMENT's tools as function definitions, for a dataset's responses_create_params.tools."""
-    from server.loading import EnvironmentNotFoundError, load_environment  # noqa: PLC0415  # imports the environment's own
+    from server.loading import EnvironmentNotFoundError, load_environment  # noqa: PLC0415  # only this command
     from tools.registry import ToolError  # noqa: PLC0415
 
     try:

@@ -96,6 +96,10 @@ class ShuttingDown(ServerError):
     """The server is stopping and starts nothing new."""
 
 
+class StartupError(Exception):
+    """The server refuses to start; no request ever meets this. The message is one sentence with the remedy."""
+
+
 STATUS: Mapping[type[Exception], int] = {
     NotJson: 400,
     InvalidBody: 422,

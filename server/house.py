@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 import attrs
 
-import sandbox
-import server
-import tools
 from sandbox.errors import SandboxError
 from sandbox.launcher import open_launcher
 from server.app import create_app
 from server.cookies import CookieSigner
+from server.errors import StartupError
 from server.front import Front
 from server.hot_path import HotPath
 from server.loading import EnvironmentNotFoundError, load_environment
@@ -26,10 +22,6 @@ from tools.registry import ToolError
 if TYPE_CHECKING:
     from server.asgi_types import App
     from server.settings import Settings
-
-
-class StartupError(Exception):
-    """The server refuses to start. The message is one sentence: the cause and the remedy."""
 
 
 @attrs.frozen
@@ -49,7 +41,6 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     Raises:
         StartupError: it cannot be opened with these settings on this machine.
     """
-    check_packages()
     try:
         environment = load_environment(settings.environment)
         environment.toolbox  # noqa: B018  # resolves the tools, or raises
@@ -71,24 +62,3 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             raise
         msg = f"no session could be started: {error}"
         raise StartupError(msg) from error
-
-
-def check_packages() -> None:
-    """Make sure that `sandbox`, `tools` and `server` are ours and not namesakes from the working directory.
-
-    Raises:
-        StartupError: one of them is a stranger.
-    """
-    home = Path(__file__).resolve().parent.parent
-    for module in (sandbox, tools, server):
-        place = _place_of(module)
-        if place is None or place.parent != home:
-            msg = (
-                f"the package {module.__name__!r} was imported from {place} and is not creche's: "
-                "start creche from another working directory, or with PYTHONSAFEPATH=1"
-            )
-            raise StartupError(msg)
-
-
-def _place_of(module: ModuleType) -> Path | None:
-    return Path(module.__file__).resolve().parent if module.__file__ else None

@@ -20,7 +20,8 @@ from hypercorn.config import Config
 from hypercorn.trio import serve as serve_with_hypercorn
 
 from sandbox.bare import bare_exceptions
-from server.house import StartupError, open_house
+from server.errors import StartupError
+from server.house import open_house
 
 if TYPE_CHECKING:
     from server.house import House

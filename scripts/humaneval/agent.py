@@ -74,7 +74,7 @@ async def play(client: httpx.AsyncClient, problem: Problem, source: str, times: 
         return Played(problem.name, None, f"{type(error).__name__}: {error}")
     if verdict.get("mask_sample"):
         return Played(problem.name, None, f"masked: {verdict.get('failure_kind')}: {verdict.get('failure_reason')}")
-    return Played(problem.name, verdict["reward"])
+    return Played(problem.name, verdict.get("reward"))
 
 
 async def _post(client: httpx.AsyncClient, path: str, body: Mapping[str, Any], seconds: list[float]) -> Any:

@@ -71,7 +71,7 @@ def deadline_after(seconds: float) -> float:
 
 
 async def apart(function: Callable[[A, str], T], first: A, text: str) -> T:
-    """Return ``function(first, text)``, worked out in a thread if `text` is so long that others would wait."""
+    """Return ``function(first, text)``, from a thread if `text` is so long that others would wait."""
     if len(text) < _LONG:
         return function(first, text)
     return await trio.to_thread.run_sync(function, first, text)

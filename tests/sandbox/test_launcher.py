@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import attrs
@@ -18,6 +16,7 @@ from sandbox.errors import Exhausted, Unsupported, WouldNotStart
 from sandbox.host import Host
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.profile import Handler, Profile
+from tests.sandbox.faults import descriptors_left
 from tests.sandbox.handlers import PROFILE, SMALL, handler, value
 
 
@@ -144,18 +143,6 @@ async def test_when_all_user_ids_are_lent_the_next_session_is_refused(launcher: 
     launcher._free_ids = free
 
 
-@contextmanager
-def descriptors_left(count: int) -> Iterator[None]:
-    """Let this process open only so many descriptors more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(int(number) for number in os.listdir("/proc/self/fd")) + 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.mark.parametrize("left", range(24))
 async def test_a_session_for_which_there_are_no_descriptors_is_refused(launcher: Launcher, left: int) -> None:
     await launcher.warm(PROFILE)
@@ -182,17 +169,19 @@ async def test_a_cage_for_which_there_are_no_descriptors_is_refused(launcher: La
 
 async def test_as_many_sessions_as_there_are_descriptors_for_and_then_an_error(launcher: Launcher) -> None:
     await launcher.warm(PROFILE)
-    opened = 0
+    boxes = []
     with descriptors_left(100):
         async with AsyncExitStack() as stack:
             try:
                 while True:
                     box = await stack.enter_async_context(launcher.open_sandbox(PROFILE, SMALL))
-                    opened += 1
                     assert 2 == await value(box, "1 + 1")
+                    boxes.append(box)
             except Exhausted:
                 pass
-    assert opened >= 4
+            for box in boxes:
+                assert 2 == await value(box, "1 + 1")
+    assert len(boxes) >= 4
     assert await works(launcher)
 
 
@@ -211,3 +200,30 @@ async def test_preloaded_modules_are_there_and_packages_let_in_are_only_those(la
         denied = "names = []\nfor name in ('trio', 'pytest', 'hypothesis', 'server', 'sandbox.box'):\n  try: __import__(name); names.append(name)\n  except ImportError: pass\nresult = names"
         assert [] == await value(box, denied)
     assert f"{sys.version_info[0]}.{sys.version_info[1]}" in (await launcher.warm(profile)).facts["python"]
+
+
+@pytest.mark.parametrize("left", range(0, 12, 2))
+async def test_a_lane_for_which_there_are_no_descriptors_is_refused_and_the_session_goes_on(
+    launcher: Launcher, left: int
+) -> None:
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        await value(box, "kept = 1\n")
+        with descriptors_left(left):
+            try:
+                await value(box, "1", beside=True)
+            except Exhausted:
+                pass
+            assert 1 == await value(box, "kept")
+        assert 1 == await value(box, "1", beside=True)
+
+
+@pytest.mark.parametrize("left", range(6))
+async def test_a_final_state_is_whole_or_an_error_and_never_short_of_our_own_fault(launcher: Launcher, left: int) -> None:
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        await value(box, "import os; os.makedirs('a/b'); open('a/b/c', 'w').write('x')\n")
+        with descriptors_left(left):
+            try:
+                assert ["a/b/c"] == list((await box.finish()).files)
+            except Exhausted:
+                pass
+        assert ["a/b/c"] == list((await box.finish()).files)

@@ -19,7 +19,7 @@ def _child() -> Iterator[subprocess.Popen[bytes]]:
         yield child
 
 
-def test_a_process_that_is_gone_takes_no_signal_and_has_no_pid(child: subprocess.Popen[bytes]) -> None:
+async def test_a_process_that_is_gone_takes_no_signal_and_has_no_pid(child: subprocess.Popen[bytes]) -> None:
     held = HeldProcess(os.pidfd_open(child.pid))
     child.communicate(b"\n")
     held.kill()
@@ -29,7 +29,7 @@ def test_a_process_that_is_gone_takes_no_signal_and_has_no_pid(child: subprocess
     held.close()
 
 
-def test_a_dead_process_that_nobody_waited_for_has_ended(child: subprocess.Popen[bytes]) -> None:
+async def test_a_dead_process_that_nobody_waited_for_has_ended(child: subprocess.Popen[bytes]) -> None:
     held = HeldProcess(os.pidfd_open(child.pid))
     assert not held.has_ended()
     held.kill()
@@ -40,7 +40,7 @@ def test_a_dead_process_that_nobody_waited_for_has_ended(child: subprocess.Popen
     held.close()
 
 
-def test_a_living_one_is_named_and_signalled(child: subprocess.Popen[bytes]) -> None:
+async def test_a_living_one_is_named_and_signalled(child: subprocess.Popen[bytes]) -> None:
     held = HeldProcess(os.pidfd_open(child.pid))
     assert child.pid == held.pid()
     held.send(signal.SIGTERM)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tools.lanes import Lane, Seen, open_lane
+from tests.tools.lanes import ROOT, Lane, Seen, open_lane
 from tools.cell import RESULT_BYTES
 from tools.python import python
 
@@ -251,6 +253,18 @@ def test_a_file_written_just_now_can_be_imported_and_leaves_no_cache(lane: Lane)
 
     assert seen("2") == lane.call(code="import importlib\nimportlib.reload(fresh).value")
     assert ["fresh.py"] == [each.name for each in lane.directory.iterdir()]
+
+
+def test_the_first_cell_imports_nothing() -> None:
+    """What the zygote has imported once must not be imported again in each session."""
+    code = (
+        f"import sys; sys.path.append({str(ROOT)!r})\n"
+        "import tools.python\n"
+        "before = set(sys.modules)\n"
+        "assert {'result': '1'} == tools.python.python({}, code='1')\n"
+        "assert set() == set(sys.modules) - before, set(sys.modules) - before\n"
+    )
+    subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
 
 def test_future_statements_hold_for_later_cells(lane: Lane) -> None:

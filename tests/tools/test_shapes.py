@@ -20,7 +20,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )
-# The old spellings make other objects than the new ones, and are under test as well. As `Any`, for type checkers
+# The old spellings make other objects than the new ones, and are under test as well. As `Any`: type checkers
 # do not take values for types.
 ANNOTATED: Any = Annotated
 OPTIONAL: Any = Optional
