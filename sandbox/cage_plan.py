@@ -12,7 +12,7 @@ read is exactly what is listed here:
 /opt/creche                         copies of our far side, no more than it needs
 /etc                                a handful of files made here; nothing of the host's but the
                                     dynamic linker's cache and the alternatives links
-/dev                                null, zero, full, random, urandom
+/dev                                null, zero, full, random, urandom, links to the standard streams
 /proc                               the session's own, processes only
 ==================================  =====================================================================
 """
@@ -216,7 +216,12 @@ def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlo
     """
     interpreter = find_interpreter(profile.python)
     trees = [{"source": "/usr", "target": "/usr"}]
-    links: dict[str, str] = {}
+    links = {
+        "/dev/fd": "/proc/self/fd",
+        "/dev/stdin": "/proc/self/fd/0",
+        "/dev/stdout": "/proc/self/fd/1",
+        "/dev/stderr": "/proc/self/fd/2",
+    }
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
         if os.path.islink(name):
             links[name] = os.readlink(name)

@@ -61,12 +61,16 @@ class Launcher:
             return cage
 
     def _plan(self, profile: Profile) -> dict[str, Any]:
-        return make_plan(
-            profile,
-            privileged=self.host.privileged,
-            memory_cgroup=bool(self._control_groups.version),
-            landlock=self.host.landlock,
-        )
+        try:
+            return make_plan(
+                profile,
+                privileged=self.host.privileged,
+                memory_cgroup=bool(self._control_groups.version),
+                landlock=self.host.landlock,
+            )
+        except OSError as error:
+            msg = f"no cage could be planned: {error}"
+            raise Exhausted(msg) from None
 
     def posture(self, profile: Profile) -> Posture:
         """Return what a session of this profile is promised here."""
@@ -127,11 +131,19 @@ class Launcher:
             raise Exhausted(msg) from None
         try:
             if group is not None:
-                group.limit(limits)
+                _set_bounds(group, limits)
             yield group
         finally:
             if group is not None:
                 group.close()
+
+
+def _set_bounds(group: Group, limits: Limits) -> None:
+    try:
+        group.limit(limits)
+    except OSError as error:
+        msg = f"a control group could not be given its bounds: {error}"
+        raise Exhausted(msg) from None
 
 
 async def _keep_cage(plan: dict[str, Any], *, task_status: trio.TaskStatus[Cage | WouldNotStart]) -> None:
@@ -146,7 +158,7 @@ async def _keep_cage(plan: dict[str, Any], *, task_status: trio.TaskStatus[Cage 
 
 def _demand(tier: Tier, host: Host) -> None:
     if tier != "full":
-        msg = f"there is no tier {tier!r}; the tier is 'full'"
+        msg = f"the tier {tier!r} is not available in this version; set tier to 'full', or leave it out"
         raise Unsupported(msg)
     if host.kernel < _OLDEST_KERNEL:
         version = ".".join(map(str, host.kernel))

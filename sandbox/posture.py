@@ -19,9 +19,10 @@ import attrs
 
 from sandbox.errors import PostureMismatch
 
-Tier = Literal["full"]
-"""The tiers there are. `full`: every namespace, a read-only root, no capabilities, no new privileges,
-seccomp, bounded resources, and Landlock where the kernel has it."""
+Tier = Literal["full", "landlock", "none"]
+"""The names of the tiers. `full`: every namespace, a read-only root, no capabilities, no new privileges,
+seccomp, bounded resources, and Landlock where the kernel has it. `landlock` (no user namespaces) and `none`
+are names that a configuration may ask for and that are refused: they are not built yet."""
 
 _NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
 _WRITABLE = frozenset({"/workspace", "/tmp", "/dev/shm", "/proc"})

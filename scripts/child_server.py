@@ -20,7 +20,7 @@ END_SECONDS = 30.0
 
 
 class ServerFailedError(Exception):
-    """The server did not become ready, or did not end as it should. Its stderr, which is ours too, says more."""
+    """The server did not become ready. Its stderr, which is ours too, says more."""
 
 
 @attrs.define(eq=False)

@@ -22,7 +22,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 def milliseconds(seconds: float) -> str:
     """Return a time with three significant digits, in milliseconds."""
     if math.isnan(seconds):
-        return "–"
+        return "?"
     value = seconds * 1000
     decimals = 0 if value >= 100 else 1 if value >= 10 else 2  # noqa: PLR2004  # three digits in all
     return f"{value:.{decimals}f} ms"

@@ -1,7 +1,8 @@
-"""Makes sure, when it is imported, that `sandbox` and `tools` are ours and not namesakes in the working directory.
+"""Makes sure, when imported, that `sandbox` and `tools` are ours and not namesakes in the working directory.
 
-Hypercorn, like `python -m`, puts the working directory before everything that is installed, and a folder called ``tools`` is
-common. Nothing of a stranger is run to find it out. The command `creche` looks in no working directory.
+Hypercorn, like `python -m`, puts the working directory before everything that is installed, and a folder
+called ``tools`` is common. Nothing of a stranger is run to find it out. The command `creche` looks in no
+working directory.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def require_kin(*names: str) -> None:
         if [home / name] != [Path(place).resolve() for place in places]:
             found = places[0] if places else "nowhere"
             msg = (
-                f"the package {name!r} would come from {found}, which is not creche's: start creche from another working "
-                "directory, or by its command `creche serve`"
+                f"the package {name!r} would come from {found}, which is not creche's: "
+                "start creche from another working directory, or by its command `creche serve`"
             )
             raise StrangerError(msg)
 

@@ -6,6 +6,7 @@ raises makes Hypercorn serve on without it, and sessions must outlive no such ac
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import trio
@@ -57,6 +58,9 @@ class Application:
 
 
 async def _fail(send: Send, sentence: str) -> None:
+    # Hypercorn shows the message at the end of a traceback only.
+    sys.stderr.write(f"creche: {sentence}\n")
+    sys.stderr.flush()
     message: Message = {"type": "lifespan.startup.failed", "message": sentence}
     await send(message)
 

@@ -143,8 +143,8 @@ class Rollout(Generic[TaskT]):
     task: TaskT
     response: Mapping[str, Any]
     final_state: FinalState
-    _launcher: Launcher = attrs.field(repr=False)
-    _verifier: Profile = attrs.field(repr=False)
+    _launcher: Launcher = attrs.field(alias="launcher", repr=False)
+    _verifier: Profile = attrs.field(alias="verifier", repr=False)
 
     @property
     def calls(self) -> tuple[CallRecord, ...]:

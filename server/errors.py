@@ -97,7 +97,7 @@ class ShuttingDown(ServerError):
 
 
 class StartupError(Exception):
-    """The server refuses to start; no request ever meets this. The message is one sentence with the remedy."""
+    """The server refuses to start; no request meets this. The message is one sentence with the remedy."""
 
 
 STATUS: Mapping[type[Exception], int] = {

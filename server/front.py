@@ -8,7 +8,11 @@ last reply, and would go on in a new session after any one reply without.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+import attrs
+import trio
 
 from server.visit import SCOPE_KEY, Visit
 
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from server.asgi_types import App, Message, Receive, Scope, Send
     from server.cookies import CookieSigner
     from server.sessions import Sessions
+
+_LONG_BODY_SECONDS = 60.0
+"""How long a body that is too long may take to end before it is answered."""
 
 _ROLLOUT_PREFIX = re.compile(r"/ng-rollout/([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)")
 
@@ -49,26 +56,9 @@ class Front:
         if prefixed is not None:
             visit.rollout, scope["path"] = prefixed.groups()
             scope["raw_path"] = scope["path"].encode()
-
-        async def receive_and_note() -> Message:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                visit.is_gone = True
-            return message
-
-        async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cookie = (b"set-cookie", self._cookies.set_cookie(visit.session_id))
-                await send({**message, "headers": [*message.get("headers", ()), cookie]})
-                return
-            # The server says "disconnect" after a complete reply too; only one that came before counts.
-            was_there = not visit.is_gone
-            await send(message)
-            if not message.get("more_body", False):
-                visit.is_delivered = was_there
-
+        passage = _Passage(receive, send, visit, self._cookies)
         try:
-            await self._app(scope, receive_and_note, send_with_cookie)
+            await self._app(scope, passage.receive, passage.send)
         finally:
             visit.end()
 
@@ -82,3 +72,40 @@ class Front:
                 name = value.decode("latin-1")
         known_id = self._cookies.read(cookies)
         return Visit(self._sessions, known_id, known_id or self._cookies.new_id(), name)
+
+
+@attrs.define(eq=False)
+class _Passage:
+    """What one request says and hears, on its way through the front."""
+
+    _receive: Receive
+    _send: Send
+    _visit: Visit
+    _cookies: CookieSigner
+    _body_ended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def receive(self) -> Message:
+        """Take a message from the client, and note what it says of the client."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._visit.is_gone = True
+        if not message.get("more_body", False):
+            self._body_ended.set()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message to the client, with the cookie, and note whether the client was there for its end."""
+        if message["type"] == "http.response.start":
+            if message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                # The framework reads the rest of the body meanwhile and drops it. Hypercorn would stand still if
+                # it could not hand that rest to anybody, and the connection with it.
+                with trio.move_on_after(_LONG_BODY_SECONDS):
+                    await self._body_ended.wait()
+            cookie = (b"set-cookie", self._cookies.set_cookie(self._visit.session_id))
+            await self._send({**message, "headers": [*message.get("headers", ()), cookie]})
+            return
+        # Hypercorn says "disconnect" after a complete reply too; only one that came before counts.
+        was_there = not self._visit.is_gone
+        await self._send(message)
+        if not message.get("more_body", False):
+            self._visit.is_delivered = was_there

@@ -11,7 +11,7 @@ from server.observations import render
 from server.session_files import WRITER
 from tools.registry import Tool, ToolError
 from tools.shipped import shipped
-from tools.shipping import handler_of
+from tools.shipping import handlers_of
 
 if TYPE_CHECKING:
     from sandbox.observation import Observation
@@ -39,7 +39,7 @@ class Toolbox:
                 msg = f"two tools are named {tool.name!r}; give one of them another name"
                 raise ToolError(msg)
             tools[tool.name] = tool
-        return cls(tools, (*map(handler_of, tools.values()), WRITER))
+        return cls(tools, (*handlers_of(tools.values()), WRITER))
 
     def equip(self, profile: Profile) -> Profile:
         """Return `profile` with these tools for handlers."""

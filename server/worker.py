@@ -33,7 +33,7 @@ def claim_listeners() -> Iterator[None]:
                 claim.bind(f"\0creche-listener-{inode}")
             except OSError as error:
                 msg = (
-                    "creche: a second worker would get requests of sessions that it does not have; "
+                    "a second worker would get requests of sessions that it does not have; "
                     "start Hypercorn with one worker (--workers 1)"
                 )
                 raise SecondWorkerError(msg) from error

@@ -22,9 +22,10 @@ it then tidies up within about a second is kept, and after that its process is k
 
 Who runs where::
 
-    registry, schema, shapes, docstring          both sides
-    python (cell, figures), bash (shell), files  inside; their `Tool` objects are read on the server
-    shipping, source, shipped                    server only
+    registry (schema, shapes, docstring)           both sides
+    python (cell, figures), bash (shell), files    inside; their `Tool` objects are read on the server
+    shipping (source, usersource, literals)        server only: how tools get inside
+    shipped                                        server only: the tools above, by name
 
 Everything that is imported inside is standard library, and runs on Python 3.9 and later.
 """

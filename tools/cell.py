@@ -172,12 +172,13 @@ class _Surroundings:
 
 
 def _forget_listings() -> None:
-    """Let imports see files written since the last one: a folder's time of change is too coarse to tell.
+    """Let imports see files written since the last one, for a folder's time of change is too coarse to tell.
 
-    Does what importlib.invalidate_caches does and no more: from Python 3.12 on that imports importlib.metadata,
-    which costs each session some 30 ms.
+    Does what importlib.invalidate_caches does and no more: from Python 3.12 on that imports
+    importlib.metadata, which would cost each session some 30 ms.
     """
-    for folder, finder in list(sys.path_importer_cache.items()):
+    finders: dict[str, Any] = dict(sys.path_importer_cache)
+    for folder, finder in finders.items():
         if finder is None:  # there was no such folder
             del sys.path_importer_cache[folder]
         elif hasattr(finder, "invalidate_caches"):

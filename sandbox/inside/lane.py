@@ -11,6 +11,7 @@ Descriptors of a lane: 0 is /dev/null, 1 and 2 its streams, 3 requests, 4 replie
 from __future__ import annotations
 
 import importlib
+import linecache
 import os
 import signal
 import sys
@@ -60,6 +61,8 @@ def load_toolbox(handlers: list[dict[str, Any]]) -> Toolbox:
 
 def _module_from(name: str, source: str) -> types.ModuleType:
     module = types.ModuleType(name)
+    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
+    linecache.cache[f"<{name}>"] = (len(source), None, source.splitlines(keepends=True), f"<{name}>")
     exec(compile(source, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - the environment author's own tool
     return module
 

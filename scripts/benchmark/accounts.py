@@ -9,7 +9,10 @@ from pathlib import Path
 import attrs
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_UTIME, _CSTIME = 11, 15  # fields of /proc/PID/stat, counted after the name: user, system, and those of reaped children
+_UTIME, _CSTIME = (
+    11,
+    15,
+)  # fields of /proc/PID/stat, counted after the name: user, system, and those of reaped children
 _IDLE, _IOWAIT = 3, 4  # fields of the first line of /proc/stat
 _GUEST = 8  # from here on /proc/stat counts again what is in the fields before
 
@@ -17,8 +20,8 @@ _GUEST = 8  # from here on /proc/stat counts again what is in the fields before
 def children(pid: int) -> list[int]:
     """Return the children of a process, whichever of its threads started them."""
     found: list[int] = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii").split())
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += map(int, (task / "children").read_text(encoding="ascii").split())
     return found
 
 

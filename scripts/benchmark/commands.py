@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 
 import attrs
 
 from sandbox.cage_plan import find_interpreter
 
-PLAIN, NUMPY = "x = 1\nprint(x)", "import numpy\nx = 1\nprint(x)"
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+CODE = {"plain": "x = 1\nprint(x)", "numpy": "import numpy\nx = 1\nprint(x)"}
+"""The work, by its kind: the same for every way to run it."""
+
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 _INSIDE = "/opt/python"
 
 
@@ -31,25 +38,33 @@ class Command:
             subprocess.CalledProcessError: it failed; stderr is in the exception.
         """
         subprocess.run(
-            self.arguments, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, check=True, cwd="/"
+            self.arguments,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            cwd="/",
         )
 
 
 def numpy_folder() -> str | None:
     """Return the folder that numpy is installed in; None when it is not installed."""
     try:
-        return os.path.realpath(str(metadata.distribution("numpy").locate_file("")))
+        return str(Path(str(metadata.distribution("numpy").locate_file(""))).resolve())
     except metadata.PackageNotFoundError:
         return None
 
 
 def cold(code: str) -> Command:
-    """Return ``python3 -c code``, with the interpreter that sessions use and no site-packages of its own."""
-    return Command([find_interpreter(None).executable, "-S", "-c", code], _with_numpy(numpy_folder()))
+    """Return ``python3 -c code``, with the interpreter that sessions use."""
+    return Command([find_interpreter(None).executable, "-c", code], _with_numpy(numpy_folder()))
 
 
 def bubblewrap(code: str) -> Command | None:
-    """Return the same in bubblewrap: all namespaces, a read-only root, fresh /proc, /dev and tmpfs; None without it."""
+    """Return the same in bubblewrap; None where that is not installed.
+
+    All namespaces, a read-only root, fresh /proc and /dev, tmpfs for what is writable.
+    """
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         return None
@@ -57,9 +72,9 @@ def bubblewrap(code: str) -> Command | None:
     executable = interpreter.executable
     binds = ["--ro-bind", "/usr", "/usr"]
     for name in ("/bin", "/sbin", "/lib", "/lib64"):
-        if os.path.islink(name):
-            binds += ["--symlink", os.readlink(name), name]
-        elif os.path.isdir(name):
+        if Path(name).is_symlink():
+            binds += ["--symlink", str(Path(name).readlink()), name]
+        elif Path(name).is_dir():
             binds += ["--ro-bind", name, name]
     if not interpreter.prefix.startswith("/usr"):
         binds += ["--ro-bind", interpreter.prefix, _INSIDE]
@@ -69,8 +84,8 @@ def bubblewrap(code: str) -> Command | None:
         binds += ["--ro-bind", packages, "/opt/site-packages"]
     arguments = [
         bwrap, "--unshare-all", "--die-with-parent", *binds, "--proc", "/proc", "--dev", "/dev",
-        "--tmpfs", "/tmp", "--tmpfs", "/workspace", "--chdir", "/workspace", executable, "-S", "-c", code,
-    ]  # fmt: skip  # noqa: S108  # its own /tmp
+        "--tmpfs", "/tmp", "--tmpfs", "/workspace", "--chdir", "/workspace", executable, "-c", code,  # noqa: S108
+    ]  # fmt: skip
     return Command(arguments, _with_numpy(packages and "/opt/site-packages"))
 
 

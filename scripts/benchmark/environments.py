@@ -1,4 +1,4 @@
-"""What our own server serves while it is measured: the tool `python`, with nothing and with numpy preloaded."""
+"""What our own server serves while it is measured: `python`, with nothing and with numpy preloaded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A client that costs next to nothing: one keep-alive connection, blocking, only as much HTTP as our servers speak.
+"""A client that costs next to nothing: one keep-alive connection, blocking, no more HTTP than is needed.
 
-It is the same for every server measured, so that what differs is the server. A real client (httpx) spends more time on a
-request than the server does and would hide it.
+It is the same for every server measured, so that what differs is the server. A real client (httpx)
+spends more time on a request than the server does and would hide it.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Client:
             ValueError: the reply is not 200, or has no Content-Length.
             OSError: the connection broke.
         """
-        head = b"POST %b HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n" % (
-            path.encode(), len(body), self._cookie
-        )  # fmt: skip
-        self._connection.sendall(head + body)
+        head = (
+            b"POST %b HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n"
+        )
+        self._connection.sendall(head % (path.encode(), len(body), self._cookie) + body)
         received = b""
         while b"\r\n\r\n" not in received:
             received += self._receive()

@@ -1,4 +1,4 @@
-"""The least that a Quart-Trio application can do with a tool call, on the same Hypercorn with the same configuration.
+"""The least that a Quart-Trio application can do with a tool call, on Hypercorn configured as ours is.
 
 ``python -P -m scripts.benchmark.trivial`` prints the line with its URL and serves until SIGTERM.
 """
@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from contextlib import closing
 from typing import Any
 
 import trio
@@ -14,10 +16,12 @@ from hypercorn.trio import serve
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from server.serving import hypercorn_config
+from server.serving import hypercorn_config, open_listener
 from server.settings import Settings
 
-REPLY = json.dumps({"outcome": "ok", "stdout": "1\n", "stderr": "", "result": None}, separators=(",", ":")).encode()
+REPLY = json.dumps(
+    {"outcome": "ok", "stdout": "1\n", "stderr": "", "result": None}, separators=(",", ":")
+).encode()
 """As long as the real tool's."""
 
 _PATH = "/python"
@@ -39,9 +43,12 @@ def create_app() -> QuartTrio:
 async def main() -> None:
     """Serve."""
     config = hypercorn_config(Settings())
-    config.bind = ["127.0.0.1:0"]
     ended = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+    with (
+        trio.open_signal_receiver(signal.SIGTERM) as signals,
+        closing(open_listener("127.0.0.1:0")) as listener,
+    ):
+        config.bind = [f"fd://{os.dup(listener.fileno())}"]  # as our own server does it
         async with trio.open_nursery() as nursery:
 
             async def run(task_status: trio.TaskStatus[list[str]]) -> None:

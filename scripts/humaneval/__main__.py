@@ -42,7 +42,9 @@ async def _run(problems: Sequence[Problem], console: Console) -> Result:
     times = Times()
     console.print("starting creche serve code_gen", highlight=False)
     async with open_server(creche_serve("code_gen")) as server:
-        console.print(f"playing {len(problems)} problems twice, {AGENTS} at a time, on {server.url}", highlight=False)
+        console.print(
+            f"playing {len(problems)} problems twice, {AGENTS} at a time, on {server.url}", highlight=False
+        )
         started = time.perf_counter()
         canonical, control = await _play_all(server, problems, times, console)
         seconds = time.perf_counter() - started
@@ -65,7 +67,9 @@ async def _play_all(
         bar = progress.add_task("rollouts", total=2 * len(problems))
 
         async def agent() -> None:
-            async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            async with httpx.AsyncClient(
+                base_url=server.url, timeout=TIMEOUT_SECONDS, trust_env=False
+            ) as client:
                 for problem, source, played in rollouts:
                     client.cookies.clear()
                     played.append(await play(client, problem, source, times))

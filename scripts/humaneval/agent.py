@@ -53,7 +53,7 @@ async def play(client: httpx.AsyncClient, problem: Problem, source: str, times: 
         times: where to note how long each request took.
 
     Returns:
-        What came of it. A connection that fails or a reply that makes no sense is trouble, and nothing is raised.
+        What came of it. A connection that fails or an unexpected reply is trouble; neither is raised.
     """
     row = problem.row()
     smoke = f"import solution\nprint(callable(solution.{problem.entry_point}))"
@@ -73,7 +73,9 @@ async def play(client: httpx.AsyncClient, problem: Problem, source: str, times: 
     except (httpx.HTTPError, _UnexpectedReplyError) as error:
         return Played(problem.name, None, f"{type(error).__name__}: {error}")
     if verdict.get("mask_sample"):
-        return Played(problem.name, None, f"masked: {verdict.get('failure_kind')}: {verdict.get('failure_reason')}")
+        return Played(
+            problem.name, None, f"masked: {verdict.get('failure_kind')}: {verdict.get('failure_reason')}"
+        )
     return Played(problem.name, verdict.get("reward"))
 
 

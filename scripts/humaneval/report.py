@@ -56,10 +56,16 @@ class Result:
         table = Table(show_header=False)
         table.add_row("canonical", _passed(self.canonical))
         table.add_row("control", _passed(self.control))
-        for name, seconds in (("seed", self.times.seed), ("call", self.times.call), ("verify", self.times.verify)):
+        for name, seconds in (
+            ("seed", self.times.seed),
+            ("call", self.times.call),
+            ("verify", self.times.verify),
+        ):
             values = " / ".join(milliseconds(quantile(seconds, share)) for share in (0.5, 0.99))
             table.add_row(f"{name} p50 / p99", values)
-        table.add_row("rollouts per second", f"{(len(self.canonical) + len(self.control)) / self.seconds:.1f}")
+        table.add_row(
+            "rollouts per second", f"{(len(self.canonical) + len(self.control)) / self.seconds:.1f}"
+        )
         table.add_row("sandboxes alive now", str(self.alive))
         console.print(table)
         for problem in self.problems():

@@ -42,7 +42,8 @@ def handler(name: str, lane: str, function: str = "run") -> Handler:
 
 
 PROFILE = Profile(
-    name="tests", handlers=(handler("run", "first"), handler("echo", "first", "echo"), handler("beside", "second"))
+    name="tests",
+    handlers=(handler("run", "first"), handler("echo", "first", "echo"), handler("beside", "second")),
 )
 
 LOOPBACK = attrs.evolve(PROFILE, name="tests-loopback", network="loopback")

@@ -30,7 +30,9 @@ async def test_a_call_after_the_end_is_refused_with_the_ending(launcher: Launche
     assert Ending.FINISHED == await box.wait_ended()
 
 
-async def test_a_box_that_was_left_without_finish_is_closed_and_cannot_be_finished(launcher: Launcher) -> None:
+async def test_a_box_that_was_left_without_finish_is_closed_and_cannot_be_finished(
+    launcher: Launcher,
+) -> None:
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         pass
     with pytest.raises(Gone, match="closed"):
@@ -45,7 +47,9 @@ async def test_an_unknown_tool_is_a_key_error_and_nothing_is_sent(box: Box) -> N
     assert 1 == await value(box, "1")
 
 
-async def test_arguments_that_cannot_be_sent_leave_the_box_usable(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_arguments_that_cannot_be_sent_leave_the_box_usable(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert Outcome.OK == (await run(box, "kept = 1")).outcome
     with monkeypatch.context() as smaller:
         smaller.setattr(frames, "MAX_REQUEST_BYTES", 1000)
@@ -75,7 +79,9 @@ async def test_arguments_that_cannot_be_sent_leave_the_box_usable(box: Box, monk
         ("'x' * (17 << 20)", "unusable result: a message of 178258"),
     ],
 )
-async def test_what_goes_wrong_in_a_call_is_its_error_and_state_lives_on(box: Box, code: str, error: str) -> None:
+async def test_what_goes_wrong_in_a_call_is_its_error_and_state_lives_on(
+    box: Box, code: str, error: str
+) -> None:
     await run(box, "kept = 41")
     observation = await run(box, code)
     assert Outcome.ERROR == observation.outcome
@@ -104,7 +110,11 @@ async def test_wrong_arguments_are_an_error_of_the_call(box: Box) -> None:
 
 async def test_failed_carries_its_value_out(box: Box) -> None:
     observation = await run(box, "raise Failed({'exit_code': 3})")
-    assert (Outcome.ERROR, {"exit_code": 3}, None) == (observation.outcome, observation.value, observation.error)
+    assert (Outcome.ERROR, {"exit_code": 3}, None) == (
+        observation.outcome,
+        observation.value,
+        observation.error,
+    )
 
 
 async def test_writing_into_a_broken_pipe_is_an_exception_as_in_any_python(box: Box) -> None:
@@ -136,7 +146,9 @@ async def test_lanes_share_the_files(box: Box) -> None:
 
 async def test_lanes_run_side_by_side(box: Box) -> None:
     await value(box, "1", beside=True)
-    wait_for_other = "import os, time\nopen('{}', 'w').close()\nwhile not os.path.exists('{}'): time.sleep(0.001)\n"
+    wait_for_other = (
+        "import os, time\nopen('{}', 'w').close()\nwhile not os.path.exists('{}'): time.sleep(0.001)\n"
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(value, box, wait_for_other.format("a", "b"))
         await value(box, wait_for_other.format("b", "a"), beside=True)
@@ -146,7 +158,9 @@ async def test_calls_on_one_lane_take_turns_in_the_order_in_which_they_came(box:
     await run(box, "import time; order = []")
     async with trio.open_nursery() as nursery:
         for number in range(5):
-            nursery.start_soon(run, box, f"order.append({number}); time.sleep(0.02); order.append({number})\n")
+            nursery.start_soon(
+                run, box, f"order.append({number}); time.sleep(0.02); order.append({number})\n"
+            )
             await trio.testing.wait_all_tasks_blocked(0.001)
     assert [0, 0, 1, 1, 2, 2, 3, 3, 4, 4] == await value(box, "order")
 
@@ -198,7 +212,9 @@ async def test_closed_and_replaced_streams_do_no_harm(box: Box) -> None:
 
 
 async def test_a_slow_call_with_closed_streams_is_still_waited_for(box: Box) -> None:
-    assert "done" == await value(box, "import os, time; os.close(1); os.close(2); time.sleep(0.1); result = 'done'\n")
+    assert "done" == await value(
+        box, "import os, time; os.close(1); os.close(2); time.sleep(0.1); result = 'done'\n"
+    )
 
 
 async def test_the_log_holds_every_call_as_we_saw_it(launcher: Launcher) -> None:
@@ -246,7 +262,9 @@ async def test_a_session_sees_its_own_and_nothing_else(box: Box) -> None:
     seen = await value(box, LOOK)
     own = await value(box, "os.getpid()")
     assert [1000] * 6 == seen["ids"]
-    assert not set(seen["groups"]) - {65534}  # an ordinary user's cannot be dropped; nobody's id is what is seen of them
+    assert not set(seen["groups"]) - {
+        65534
+    }  # an ordinary user's cannot be dropped; nobody's id is what is seen of them
     assert ("/workspace", "/workspace", "") == (seen["cwd"], seen["home"], seen["stdin"])
     assert {"0": "/dev/null", "1": "pipe", "2": "pipe", "3": "pipe", "4": "pipe"} == seen["fds"]
     assert [1, own] == seen["pids"]
@@ -254,7 +272,9 @@ async def test_a_session_sees_its_own_and_nothing_else(box: Box) -> None:
     assert ["full", "null", "random", "shm", "urandom", "zero"] == seen["dev"]
     assert "creche" == seen["host"]
     assert {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR"} <= set(seen["environment"])
-    assert not [name for name in seen["environment"] if name.startswith(("PYTEST", "CRECHE", "SSH", "AWS", "VIRTUAL"))]
+    assert not [
+        name for name in seen["environment"] if name.startswith(("PYTEST", "CRECHE", "SSH", "AWS", "VIRTUAL"))
+    ]
 
 
 REACH = """
@@ -294,7 +314,9 @@ async def test_a_setuid_program_gives_nothing(box: Box) -> None:
 async def test_without_a_network_there_is_none(box: Box) -> None:
     code = "import socket\ntry: socket.socket()\nexcept OSError as error: result = error.strerror"
     assert "Address family not supported by protocol" == await value(box, code)
-    with_resolver = "import socket\ntry: socket.getaddrinfo('example.com', 80)\nexcept OSError as error: result = 'none'"
+    with_resolver = (
+        "import socket\ntry: socket.getaddrinfo('example.com', 80)\nexcept OSError as error: result = 'none'"
+    )
     assert "none" == await value(box, with_resolver)
 
 
@@ -366,7 +388,12 @@ async def test_sixty_four_sessions_at_once_do_not_see_each_other(launcher: Launc
 
 
 async def test_the_same_calls_give_the_same_bytes(launcher: Launcher) -> None:
-    calls = ["print(set('abcdef'))", "1 / 0", "import os; result = [os.getpid(), os.getcwd(), sorted(os.environ)]", "[hash('x')]"]
+    calls = [
+        "print(set('abcdef'))",
+        "1 / 0",
+        "import os; result = [os.getpid(), os.getcwd(), sorted(os.environ)]",
+        "[hash('x')]",
+    ]
     told = []
     for _ in range(2):
         async with launcher.open_sandbox(PROFILE, SMALL) as box:

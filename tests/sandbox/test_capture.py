@@ -48,7 +48,9 @@ def capture(top: Path, limits: Limits | None = None) -> Found:
     return Found(files, {entry.path: entry.reason for entry in rejected})
 
 
-@pytest.mark.parametrize("target", ["../secret", "/etc/passwd", "/proc/self/environ", "/dev/zero", "nowhere", ".", "link"])
+@pytest.mark.parametrize(
+    "target", ["../secret", "/etc/passwd", "/proc/self/environ", "/dev/zero", "nowhere", ".", "link"]
+)
 def test_a_symbolic_link_is_rejected_wherever_it_leads(top: Path, target: str) -> None:
     (top / "link").symlink_to(target)
     assert Found({}, {"link": "symbolic link"}) == capture(top)
@@ -146,9 +148,9 @@ def test_names_that_are_no_utf8_are_rejected_and_can_be_printed(top: Path) -> No
     Path(os.fsdecode(raw + b"/bad-\xff")).touch()
     Path(os.fsdecode(raw + b"/dir-\xfe")).mkdir()
     Path(os.fsdecode(raw + b"/dir-\xfe/inner")).touch()
-    assert (
-        Found({}, {"bad-\\xff": "its name is not UTF-8", "dir-\\xfe/inner": "its name is not UTF-8"}) == capture(top)
-    )
+    assert Found(
+        {}, {"bad-\\xff": "its name is not UTF-8", "dir-\\xfe/inner": "its name is not UTF-8"}
+    ) == capture(top)
 
 
 def test_odd_names_that_are_utf8_are_kept_as_they_are(top: Path) -> None:
@@ -244,7 +246,9 @@ async def test_a_hostile_tree_of_a_session_is_captured_without_what_it_points_at
     async with launcher.open_sandbox(PROFILE) as box:
         assert await value(box, HOSTILE) in ("PermissionError", "OSError")
         final = await box.finish()
-    assert {"honest": b"kept", "shut/file": b"found"} == {path: file.data for path, file in final.files.items()}
+    assert {"honest": b"kept", "shut/file": b"found"} == {
+        path: file.data for path, file in final.files.items()
+    }
     assert {
         "passwd": "symbolic link",
         "root": "symbolic link",
@@ -280,14 +284,16 @@ async def test_two_thousand_directories_deep_in_a_session(launcher: Launcher) ->
 
 async def test_files_outside_of_the_workspace_are_not_captured(launcher: Launcher) -> None:
     async with launcher.open_sandbox(PROFILE) as box:
-        await value(box, "open('/tmp/a', 'w').close(); open('/dev/shm/b', 'w').close(); open('c', 'w').close()\n")
+        await value(
+            box, "open('/tmp/a', 'w').close(); open('/dev/shm/b', 'w').close(); open('c', 'w').close()\n"
+        )
         assert ["c"] == list((await box.finish()).files)
 
 
-async def test_the_workspace_itself_can_be_made_unusable_and_captured_all_the_same(launcher: Launcher) -> None:
+async def test_the_workspace_itself_can_be_made_unusable_and_captured_all_the_same(
+    launcher: Launcher,
+) -> None:
     async with launcher.open_sandbox(PROFILE) as box:
         await value(box, "import os; open('a', 'w').write('x'); os.chmod('/workspace', 0)\n")
         await run(box, "import os, shutil; os.rename('/workspace', '/workspace2')\n")
         assert ["a"] == list((await box.finish()).files)
-
-

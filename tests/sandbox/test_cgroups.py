@@ -75,7 +75,9 @@ def test_without_any_there_is_no_group_and_the_reason_is_named(monkeypatch: pyte
     none.close()
 
 
-def test_where_they_cannot_be_written_the_path_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_they_cannot_be_written_the_path_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     closed = tmp_path / "closed"
     closed.write_text("a file, in which nothing can be made")
     monkeypatch.setattr(cgroups, "_mounts", lambda: {"memory": closed, "pids": closed})
@@ -104,7 +106,10 @@ def _group(groups: ControlGroups) -> Iterator[Group]:
 
 def test_processes_over_the_bound_cannot_be_forked(group: Group) -> None:
     group.limit(Limits(processes=5))
-    forked = _join_and(group, "n = 0\ntry:\n  while 1:\n    if not os.fork(): time.sleep(60)\n    n += 1\nexcept OSError: print(n)")
+    forked = _join_and(
+        group,
+        "n = 0\ntry:\n  while 1:\n    if not os.fork(): time.sleep(60)\n    n += 1\nexcept OSError: print(n)",
+    )
     assert b"4\n" == forked
 
 

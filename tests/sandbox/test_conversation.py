@@ -133,7 +133,9 @@ async def test_a_hang_up_before_the_question(pair: tuple[Conversation, Memory]) 
     ],
     ids=lambda frame: repr(frame[4:60]),
 )
-async def test_what_is_not_the_one_agreed_reply_is_incoherent(pair: tuple[Conversation, Memory], frame: bytes) -> None:
+async def test_what_is_not_the_one_agreed_reply_is_incoherent(
+    pair: tuple[Conversation, Memory], frame: bytes
+) -> None:
     conversation, far = pair
     await ask(conversation)
     await far.send_all(frame)
@@ -142,7 +144,9 @@ async def test_what_is_not_the_one_agreed_reply_is_incoherent(pair: tuple[Conver
     assert conversation.is_open
 
 
-async def test_a_surplus_reply_that_comes_later_is_seen_at_the_next_question(pair: tuple[Conversation, Memory]) -> None:
+async def test_a_surplus_reply_that_comes_later_is_seen_at_the_next_question(
+    pair: tuple[Conversation, Memory],
+) -> None:
     conversation, far = pair
     await ask(conversation)
     await far.send_all(reply())
@@ -165,7 +169,9 @@ async def test_a_question_that_nobody_reads_is_given_up_at_its_deadline(
     assert 3 == trio.current_time()
 
 
-async def test_a_question_too_large_is_not_begun(pair: tuple[Conversation, Memory], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_too_large_is_not_begun(
+    pair: tuple[Conversation, Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
     conversation, far = pair
     monkeypatch.setattr(frames, "MAX_REQUEST_BYTES", 100)
     with pytest.raises(frames.FrameError):
@@ -176,7 +182,9 @@ async def test_a_question_too_large_is_not_begun(pair: tuple[Conversation, Memor
     assert Reply("ok", None, None) == await conversation.reply(math.inf)
 
 
-async def test_a_cancelled_wait_leaves_the_question_open(pair: tuple[Conversation, Memory], autojump_clock: MockClock) -> None:
+async def test_a_cancelled_wait_leaves_the_question_open(
+    pair: tuple[Conversation, Memory], autojump_clock: MockClock
+) -> None:
     conversation, far = pair
     await ask(conversation)
     with trio.move_on_after(2):

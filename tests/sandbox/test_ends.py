@@ -99,7 +99,10 @@ async def test_a_lane_can_be_lost_and_replaced_again_and_again(box: Box) -> None
 
 
 async def test_killing_everything_in_reach_kills_only_what_is_inside(launcher: Launcher) -> None:
-    async with launcher.open_sandbox(PROFILE, SMALL) as box, launcher.open_sandbox(PROFILE, SMALL) as neighbour:
+    async with (
+        launcher.open_sandbox(PROFILE, SMALL) as box,
+        launcher.open_sandbox(PROFILE, SMALL) as neighbour,
+    ):
         await run(neighbour, "kept = 1")
         await run(box, "kept = 1", beside=True)
         assert Outcome.OK == (await run(box, "import os; os.kill(-1, 9)\n")).outcome
@@ -157,7 +160,9 @@ async def test_a_surplus_frame_after_the_reply_is_a_violation_at_the_next_call(b
 
 
 async def test_half_a_frame_and_then_silence_is_a_timeout(box: Box) -> None:
-    observation = await run(box, r"import os, time; os.write(4, b'\0\0\0\x10{'); time.sleep(60)" + "\n", seconds=0.2)
+    observation = await run(
+        box, r"import os, time; os.write(4, b'\0\0\0\x10{'); time.sleep(60)" + "\n", seconds=0.2
+    )
     assert observation.outcome in (Outcome.TIMEOUT, Outcome.PROTOCOL_VIOLATION)
     assert observation.value is None
 
@@ -203,7 +208,10 @@ async def test_a_process_that_forks_faster_than_it_can_be_looked_at_is_gone_too(
 
 
 async def test_init_killed_from_outside_ends_the_session_and_no_other(launcher: Launcher) -> None:
-    async with launcher.open_sandbox(PROFILE, SMALL) as box, launcher.open_sandbox(PROFILE, SMALL) as neighbour:
+    async with (
+        launcher.open_sandbox(PROFILE, SMALL) as box,
+        launcher.open_sandbox(PROFILE, SMALL) as neighbour,
+    ):
         await run(box, "open('kept', 'w').close()\n")
         os.kill(box._init.pid(), signal.SIGKILL)
         with trio.fail_after(5):
@@ -268,7 +276,6 @@ async def test_a_dead_keeper_leaves_nothing_and_the_launcher_goes_on(launcher: L
         assert await value(box, "1") == 1  # the keeper only waits, so nothing is lost by it
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         assert 2 == await value(box, "1 + 1")
-
 
 
 async def test_leaving_the_block_by_an_exception_ends_the_session(launcher: Launcher) -> None:
@@ -355,7 +362,11 @@ def test_a_server_killed_by_sigkill_leaves_no_process_and_the_next_one_sweeps_it
         inits = [int(pid) for pid in server.stdout.readline().split()]
         assert 3 == len(inits)
         zygote = parent(inits[0])
-        inside = [int(pid) for init in inits for pid in Path(f"/proc/{init}/task/{init}/children").read_text().split()]
+        inside = [
+            int(pid)
+            for init in inits
+            for pid in Path(f"/proc/{init}/task/{init}/children").read_text().split()
+        ]
         assert 6 == len(inside)  # a lane and a daemon in each
         everything = [*inits, *inside, zygote, parent(zygote)]
         assert all(is_alive(pid) for pid in everything)

@@ -35,7 +35,10 @@ async def works(launcher: Launcher, profile: Profile = PROFILE) -> bool:
         ({"handlers": ()}, r"has no handlers"),
         ({"preload": ("no_such_module",)}, r"preparing the zygote: ModuleNotFoundError"),
         ({"handlers": (Handler(name="a", lane="b", target="no_such_module:f"),)}, r"ModuleNotFoundError"),
-        ({"handlers": (Handler(name="a", lane="b", target="x:f", source="def g(state): 1"),)}, r"AttributeError"),
+        (
+            {"handlers": (Handler(name="a", lane="b", target="x:f", source="def g(state): 1"),)},
+            r"AttributeError",
+        ),
         ({"handlers": (Handler(name="a", lane="b", target="x:f", source="def f("),)}, r"SyntaxError"),
         ({"handlers": (Handler(name="a", lane="b", target="x:f", source="exit(3)"),)}, r"SystemExit"),
     ],
@@ -53,7 +56,9 @@ async def test_a_profile_that_cannot_be_had_is_named_with_the_reason(
 
 
 async def test_a_preload_that_starts_a_thread_is_refused_by_name(launcher: Launcher, tmp_path: Path) -> None:
-    (tmp_path / "threaded.py").write_text("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
+    (tmp_path / "threaded.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    )
     tmp_path.chmod(0o755)
     bad = attrs.evolve(PROFILE, site_packages=str(tmp_path), preload=("threaded",))
     with pytest.raises(Unsupported, match=r"preloading 'threaded' started 1 thread\(s\)"):
@@ -218,7 +223,9 @@ async def test_a_lane_for_which_there_are_no_descriptors_is_refused_and_the_sess
 
 
 @pytest.mark.parametrize("left", range(6))
-async def test_a_final_state_is_whole_or_an_error_and_never_short_of_our_own_fault(launcher: Launcher, left: int) -> None:
+async def test_a_final_state_is_whole_or_an_error_and_never_short_of_our_own_fault(
+    launcher: Launcher, left: int
+) -> None:
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         await value(box, "import os; os.makedirs('a/b'); open('a/b/c', 'w').write('x')\n")
         with descriptors_left(left):

@@ -23,7 +23,11 @@ async def test_a_call_that_can_be_interrupted_keeps_its_state(box: Box) -> None:
     started = time.monotonic()
     observation = await run(box, "print('begun'); time.sleep(60)\n", seconds=0.2)
     assert time.monotonic() - started < 0.7
-    assert (Outcome.TIMEOUT, "begun\n", False) == (observation.outcome, observation.stdout, observation.interpreter_reset)
+    assert (Outcome.TIMEOUT, "begun\n", False) == (
+        observation.outcome,
+        observation.stdout,
+        observation.interpreter_reset,
+    )
     assert 42 == await value(box, "kept + 1")
 
 
@@ -46,7 +50,9 @@ async def test_what_a_call_returns_after_its_deadline_is_handed_on_as_a_timeout(
         "import subprocess; subprocess.run(['sh', '-c', 'trap \"\" INT TERM HUP; while :; do :; done'])\n",
     ],
 )
-async def test_a_call_that_cannot_be_interrupted_is_killed_and_files_are_kept(box: Box, stubborn: str) -> None:
+async def test_a_call_that_cannot_be_interrupted_is_killed_and_files_are_kept(
+    box: Box, stubborn: str
+) -> None:
     await run(box, "lost = 1; open('kept', 'w').close()\n")
     started = time.monotonic()
     observation = await run(box, stubborn, seconds=0.2)
@@ -65,7 +71,11 @@ async def test_an_ignored_interrupt_resets_the_interpreter(box: Box) -> None:
     await run(box, "beside = 1", beside=True)
     ignoring = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)\n"
     observation = await run(box, ignoring, seconds=0.2)
-    assert (Outcome.TIMEOUT, True, "begun\n") == (observation.outcome, observation.interpreter_reset, observation.stdout)
+    assert (Outcome.TIMEOUT, True, "begun\n") == (
+        observation.outcome,
+        observation.interpreter_reset,
+        observation.stdout,
+    )
     assert (False, False) == ((after := await run(box, "'lost' in globals()")).value, after.interpreter_reset)
     assert 1 == await value(box, "beside", beside=True)
 
@@ -114,7 +124,9 @@ result = sum(1 for pid in children if os.waitpid(pid, os.WNOHANG) != (0, 0))
 
 
 async def test_a_process_that_ends_by_itself_is_not_taken_for_one_out_of_memory(bounded: Launcher) -> None:
-    child = "import os\nif os.fork() == 0:\n  hoard = b'x' * (256 << 20)\n  os._exit(0)\nresult = os.wait()[1]"
+    child = (
+        "import os\nif os.fork() == 0:\n  hoard = b'x' * (256 << 20)\n  os._exit(0)\nresult = os.wait()[1]"
+    )
     async with bounded.open_sandbox(PROFILE, SMALL) as box:
         if await value(box, child) == 0:
             pytest.skip("the watchdog did not look in time")
@@ -127,7 +139,10 @@ async def test_files_count_as_memory_too(bounded: Launcher) -> None:
     async with bounded.open_sandbox(PROFILE, limits) as box:
         observation = await run(box, fill)
         assert observation.outcome in (Outcome.OUT_OF_MEMORY, Outcome.KILLED)
-        assert Ending.OUT_OF_MEMORY == (await box.finish()).ended_by or observation.outcome is Outcome.OUT_OF_MEMORY
+        assert (
+            Ending.OUT_OF_MEMORY == (await box.finish()).ended_by
+            or observation.outcome is Outcome.OUT_OF_MEMORY
+        )
 
 
 async def test_sessions_are_not_charged_for_each_other(bounded: Launcher) -> None:
@@ -160,7 +175,9 @@ except OSError as error:
     async with bounded.open_sandbox(PROFILE, SMALL) as box, bounded.open_sandbox(PROFILE, SMALL) as neighbour:
         count, error = await value(box, bomb)
         assert EAGAIN == error
-        assert SMALL.processes - 3 <= count <= SMALL.processes - 2  # init and the lane itself are processes, too
+        assert (
+            SMALL.processes - 3 <= count <= SMALL.processes - 2
+        )  # init and the lane itself are processes, too
         assert 0 == await value(neighbour, "__import__('subprocess').run(['true']).returncode")
         assert Ending.FINISHED == (await box.finish()).ended_by
 
@@ -204,7 +221,9 @@ except OSError as error: result = [n, error.errno]
 async def test_the_writable_places_share_one_budget(box: Box) -> None:
     half = SMALL.disk_bytes * 2 // 3
     assert half == await value(box, f"open('/tmp/a', 'wb').write(bytes({half}))")
-    spill = f"try: open('/workspace/b', 'wb').write(bytes({half}))\nexcept OSError as error: result = error.errno"
+    spill = (
+        f"try: open('/workspace/b', 'wb').write(bytes({half}))\nexcept OSError as error: result = error.errno"
+    )
     assert ENOSPC == await value(box, spill)
 
 
@@ -221,7 +240,9 @@ async def test_inodes_beyond_the_limit_are_refused(box: Box) -> None:
 
 
 async def test_output_beyond_the_limit_is_cut_to_head_and_tail(box: Box) -> None:
-    observation = await run(box, "print('start' + 'x' * 100_000 + 'end'); import sys; print('short', file=sys.stderr)\n")
+    observation = await run(
+        box, "print('start' + 'x' * 100_000 + 'end'); import sys; print('short', file=sys.stderr)\n"
+    )
     assert Outcome.OK == observation.outcome
     assert ("stdout",) == observation.truncated
     assert "short\n" == observation.stderr
@@ -247,7 +268,9 @@ async def test_a_flood_ends_the_call_as_output_limit_and_keeps_the_state(box: Bo
 
 
 async def test_a_flood_by_a_child_that_ignores_everything_is_killed(box: Box) -> None:
-    observation = await run(box, "import subprocess; subprocess.run(['sh', '-c', 'trap \"\" INT PIPE; yes'])\n")
+    observation = await run(
+        box, "import subprocess; subprocess.run(['sh', '-c', 'trap \"\" INT PIPE; yes'])\n"
+    )
     assert Outcome.OUTPUT_LIMIT == observation.outcome
     assert 1 == await value(box, "1")
 
@@ -267,7 +290,10 @@ async def test_a_call_just_below_the_flood_bound_is_well(box: Box) -> None:
 
 async def test_the_final_state_is_bounded_in_files_and_bytes(launcher: Launcher) -> None:
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
-        await value(box, f"for n in range(100): open('%03d' % n, 'w').write('x')\nopen('000', 'wb').write(bytes({SMALL.final_state_bytes}))")
+        await value(
+            box,
+            f"for n in range(100): open('%03d' % n, 'w').write('x')\nopen('000', 'wb').write(bytes({SMALL.final_state_bytes}))",
+        )
         final = await box.finish()
     assert 1 == len(final.files)  # the first file used up all the bytes
     assert SMALL.final_state_bytes == len(final.files["000"].data)
@@ -286,9 +312,7 @@ async def test_open_descriptors_are_bounded(box: Box) -> None:
     assert 24 == error
 
 
-@pytest.mark.parametrize(
-    ("name", "amount"), [("disk_inodes", 1), ("disk_bytes", 1), ("memory_bytes", 4096)]
-)
+@pytest.mark.parametrize(("name", "amount"), [("disk_inodes", 1), ("disk_bytes", 1), ("memory_bytes", 4096)])
 async def test_limits_in_which_nothing_can_start_are_an_error_and_the_launcher_goes_on(
     launcher: Launcher, name: str, amount: int
 ) -> None:

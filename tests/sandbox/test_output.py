@@ -36,7 +36,8 @@ def test_what_is_kept_is_head_and_tail_cut_between_characters(text: str, keep: i
     found = [
         match
         for match in MARK.finditer(output.text())
-        if data.startswith(output.text()[: match.start()].encode()) and data.endswith(output.text()[match.end() :].encode())
+        if data.startswith(output.text()[: match.start()].encode())
+        and data.endswith(output.text()[match.end() :].encode())
     ]
     assert found
     head, tail = output.text()[: found[0].start()].encode(), output.text()[found[0].end() :].encode()

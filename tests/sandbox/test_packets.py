@@ -44,7 +44,9 @@ def test_more_descriptors_than_are_agreed_are_refused_and_none_stays_open(pair: 
 
 
 @pytest.mark.parametrize("left", [0, 1])
-def test_when_there_is_no_room_for_all_descriptors_none_is_taken_and_the_message_is(pair: Pair, left: int) -> None:
+def test_when_there_is_no_room_for_all_descriptors_none_is_taken_and_the_message_is(
+    pair: Pair, left: int
+) -> None:
     packets.send(pair[0], {"op": "started"}, [0, 0])
     with descriptors_left(left):
         assert ({"op": "started"}, []) == packets.receive(pair[1])

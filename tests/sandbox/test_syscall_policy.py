@@ -122,11 +122,18 @@ result = function()
 def test_nothing_is_both_allowed_and_forbidden() -> None:
     assert not ALLOWED & FORBIDDEN
     assert not NEEDS_MEMORY_CGROUP & (ALLOWED | FORBIDDEN)
-    assert not {"clone", "clone3", "prctl", "ioctl", "socket", "personality", "io_uring_setup", "splice"} & ALLOWED
+    assert (
+        not {"clone", "clone3", "prctl", "ioctl", "socket", "personality", "io_uring_setup", "splice"}
+        & ALLOWED
+    )
 
 
 def test_every_set_of_options_gives_another_program() -> None:
-    programs = {compile_policy(loopback=loopback, memory_cgroup=memory) for loopback in (False, True) for memory in (False, True)}
+    programs = {
+        compile_policy(loopback=loopback, memory_cgroup=memory)
+        for loopback in (False, True)
+        for memory in (False, True)
+    }
     assert 4 == len(programs)
     assert all(program and len(program) % 8 == 0 and len(program) < 4096 * 8 for program in programs)
 

@@ -196,7 +196,7 @@ def test_the_deadline_interrupts_the_cell_and_keeps_the_namespace(lane: Lane) ->
         "import asyncio\nawait asyncio.sleep(30)",
         "class R:\n    def __repr__(self):\n        while True: pass\nR()",
         "import os; os.read(os.pipe()[0], 1)",
-        "import subprocess; subprocess.run(['sleep', '30'])",
+        pytest.param("import subprocess; subprocess.run(['sleep', '30'])", marks=pytest.mark.orphans),
     ],
 )
 def test_the_deadline_interrupts_what_waits(lane: Lane, code: str) -> None:

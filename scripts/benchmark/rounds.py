@@ -1,0 +1,165 @@
+"""The measurement itself: probes take turns, so that a noisy minute hits all of them alike."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+
+import attrs
+import trio
+
+from sandbox.launcher import Launcher, open_launcher
+from sandbox.profile import Profile
+from scripts.benchmark import commands, probes
+from scripts.benchmark.http import Client, open_client
+from scripts.benchmark.loads import Idle, Throughput, idle, throughput
+from scripts.child_server import creche_serve, open_server
+from tools.python import python
+from tools.shipping import handler_of
+
+_REPEATS = 3
+"""Throughput measurements of each kind."""
+
+Go = Callable[[], Awaitable[None]]
+"""One go at one probe."""
+
+_SERVED = {"plain": "scripts.benchmark.environments:Plain", "numpy": "scripts.benchmark.environments:Numpy"}
+
+GROUPS = ("first", "warm", "throughput", "memory")
+
+
+@attrs.frozen
+class Plan:
+    """How much to measure.
+
+    Attributes:
+        groups: which of `GROUPS`.
+        rounds: goes at each probe of the groups first and warm.
+        sessions: sessions of one throughput measurement.
+        alive: idle sessions to weigh.
+    """
+
+    groups: tuple[str, ...]
+    rounds: int
+    sessions: int
+    alive: tuple[int, ...]
+
+
+@attrs.define(eq=False)
+class Findings:
+    """All that was measured, and for what could not be, why."""
+
+    samples: probes.Samples = attrs.field(factory=probes.Samples)
+    throughputs: list[Throughput] = attrs.field(factory=list)
+    idle: list[Idle] = attrs.field(factory=list)
+    skipped: dict[str, str] = attrs.field(factory=dict)
+
+
+async def measure(plan: Plan, progress: Callable[[str], None]) -> Findings:
+    """Carry out a plan.
+
+    Args:
+        plan: what to do.
+        progress: told in a few words what is going on.
+
+    Raises:
+        sandbox.errors.WouldNotStart: no sandbox can be had here.
+        scripts.child_server.ServerFailedError: no server can.
+    """
+    findings = Findings()
+    plain = Profile(handlers=(handler_of(python),))
+    kinds = {"plain": plain}
+    if commands.numpy_folder() is not None:
+        kinds["numpy"] = attrs.evolve(plain, name="numpy", packages=("numpy",), preload=("numpy",))
+    else:
+        findings.skipped["numpy"] = "numpy is not installed beside Creche"
+    async with open_launcher() as launcher:
+        if not {"first", "warm"}.isdisjoint(plan.groups):
+            await _take_turns(plan, findings, launcher, kinds, progress)
+        if "throughput" in plan.groups:
+            for number in range(_REPEATS):
+                progress(f"throughput {number + 1} of {_REPEATS}")
+                for at_once in (1, 8):
+                    findings.throughputs.append(await throughput(launcher, plain, plan.sessions, at_once))
+        if "memory" in plan.groups:
+            progress(f"weighing {plan.alive[-1]} idle sessions")
+            findings.idle, reason = await idle(launcher, plain, plan.alive)
+            if reason is not None:
+                findings.skipped["memory"] = reason
+    return findings
+
+
+async def _take_turns(
+    plan: Plan,
+    findings: Findings,
+    launcher: Launcher,
+    kinds: Mapping[str, Profile],
+    progress: Callable[[str], None],
+) -> None:
+    """Measure the groups first and warm."""
+    async with AsyncExitStack() as stack:
+        progress("starting servers")
+        goes: list[Go] = []
+        if "first" in plan.groups:
+            goes += await _first(stack, findings, launcher, kinds)
+        if "warm" in plan.groups:
+            goes += await _warm(stack, findings, launcher, kinds["plain"])
+        for number in range(plan.rounds):
+            progress(f"round {number + 1} of {plan.rounds}")
+            # Each round begins elsewhere: what a probe finds in the caches depends on who went before it.
+            start = number % len(goes)
+            for go in (*goes[start:], *goes[:start]):
+                await go()
+
+
+async def _first(
+    stack: AsyncExitStack, findings: Findings, launcher: Launcher, kinds: Mapping[str, Profile]
+) -> list[Go]:
+    """Prepare everything that is measured from nothing to the first result."""
+    samples = findings.samples
+    stack.enter_context(probes.posture_timed(samples))
+    goes: list[Go] = []
+    for kind, profile in kinds.items():
+        code = commands.CODE[kind]
+        goes.append(_blocking(partial(probes.run_command, samples, f"cold {kind}", commands.cold(code).run)))
+        bubblewrap = commands.bubblewrap(code)
+        if bubblewrap is None:
+            findings.skipped["bwrap"] = "bubblewrap is not installed (apt-get install bubblewrap)"
+        else:
+            goes.append(_blocking(partial(probes.run_command, samples, f"bwrap {kind}", bubblewrap.run)))
+        await launcher.warm(profile)
+        goes.append(partial(probes.first_result, samples, launcher, profile, kind))
+        client = await _connect(stack, creche_serve(_SERVED[kind]))
+        goes.append(_blocking(partial(probes.first_reply, samples, client, kind)))
+    return goes
+
+
+async def _warm(stack: AsyncExitStack, findings: Findings, launcher: Launcher, plain: Profile) -> list[Go]:
+    """Prepare warm calls: below HTTP, through HTTP, and of the trivial server."""
+    samples = findings.samples
+    box = await stack.enter_async_context(probes.open_warm_box(launcher, plain))
+    ours = await _connect(stack, creche_serve(_SERVED["plain"]))
+    stack.enter_context(probes.live_session(ours))
+    trivial = await _connect(stack, [sys.executable, "-P", "-m", "scripts.benchmark.trivial"])
+    return [
+        partial(probes.warm_calls, samples, box),
+        _blocking(partial(probes.warm_replies, samples, ours, "warm http")),
+        _blocking(partial(probes.warm_replies, samples, trivial, "warm trivial")),
+    ]
+
+
+async def _connect(stack: AsyncExitStack, command: list[str]) -> Client:
+    server = await stack.enter_async_context(open_server(command))
+    return stack.enter_context(open_client(server.url))
+
+
+def _blocking(probe: Callable[[], None]) -> Go:
+    """Make a probe that blocks one that awaits. Nothing else is to run meanwhile."""
+
+    async def go() -> None:
+        probe()
+        await trio.lowlevel.checkpoint()
+
+    return go

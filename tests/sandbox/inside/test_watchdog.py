@@ -1,0 +1,98 @@
+"""What the watchdog adds up, asked from inside of a real session, where it looks at nothing but that session."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.box import Box
+from tests.sandbox.handlers import run, value
+
+LOOK = """
+from sandbox.inside import watchdog
+from sandbox.inside.watchdog import Watchdog
+def total(): return sum(Watchdog(1)._sizes().values()) + watchdog._files()
+before = total()
+"""
+
+
+@pytest.fixture(name="box")
+async def _box_that_looks(box: Box) -> Box:
+    assert (await run(box, LOOK)).outcome == "ok"
+    return box
+
+
+async def test_memory_that_was_touched_counts_and_what_was_only_reserved_does_not(box: Box) -> None:
+    await run(box, "import mmap; memory = mmap.mmap(-1, 32 << 20)")
+    assert abs(await value(box, "total() - before")) < 4 << 20
+    await run(box, "memory.write(bytes(32 << 20))")
+    assert 28 << 20 < await value(box, "total() - before") < 40 << 20
+
+
+async def test_files_count(box: Box) -> None:
+    await run(box, "open('/tmp/a', 'wb').write(bytes(8 << 20))")
+    assert 7 << 20 < await value(box, "total() - before") < 12 << 20
+
+
+async def test_what_is_shared_with_children_counts_once(box: Box) -> None:
+    share = """
+import os, time
+hoard = bytearray(b'x') * (16 << 20)
+alone = total()
+children = []
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    children.append(pid)
+result = total() - alone
+for pid in children: os.kill(pid, 9); os.waitpid(pid, 0)
+"""
+    assert await value(box, share) < 12 << 20
+
+
+async def test_one_that_hides_its_proportional_size_counts_all_the_same(box: Box) -> None:
+    hide = """
+import ctypes, os, time
+reading, writing = os.pipe()
+pid = os.fork()
+if pid == 0:
+    ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable
+    hoard = bytearray(b'x') * (16 << 20)
+    os.write(writing, b'!')
+    time.sleep(60)
+    os._exit(0)
+os.read(reading, 1)
+result = total() - before
+os.kill(pid, 9)
+os.waitpid(pid, 0)
+"""
+    assert await value(box, hide) > 14 << 20
+
+
+async def test_the_bound_is_a_bound(box: Box) -> None:
+    assert await value(
+        box, "[Watchdog(total() * 2).is_exceeded(), Watchdog(total() // 2).is_exceeded()]"
+    ) == [False, True]
+
+
+async def test_the_largest_is_killed_and_never_the_one_to_spare(box: Box) -> None:
+    kill = """
+import os, signal, time
+children = []
+for size in (1, 24, 4):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        hoard = bytearray(b'x') * (size << 20)
+        os.write(writing, b'!')
+        time.sleep(60)
+        os._exit(0)
+    os.read(reading, 1)
+    children.append(pid)
+Watchdog(1).kill_largest(spare=1)
+time.sleep(0.05)
+result = [os.waitpid(pid, os.WNOHANG)[1] for pid in children]
+for pid in (children[0], children[2]): os.kill(pid, 9)
+"""
+    assert [0, 9, 0] == await value(box, kill)

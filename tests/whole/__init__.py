@@ -1,0 +1,1 @@
+"""A real server process, a real HTTP client."""

@@ -1,0 +1,224 @@
+"""How clients and servers break off, and what is left then: nothing, and no call cut in half."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.whole.servers import BIN, Server, creche, free_port, hypercorn, started
+
+ROW: dict[str, Any] = {"expected_files": {"naps.txt": "nap\n"}}
+NAP = {"command": "sleep 1; echo nap >> naps.txt"}
+
+
+def wait_until(condition: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+def in_background(function: Any) -> tuple[threading.Thread, list[Any]]:
+    """Run a request in a thread; what it gave, or the error it met, will be in the list."""
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except httpx.HTTPError as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, results
+
+
+def hang_up_after(server: Server, client: httpx.Client, body: bytes, seconds: float) -> None:
+    """Send a bash call and close the connection before its reply."""
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = f"POST /bash HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        time.sleep(seconds)
+
+
+def test_a_hang_up_cancels_nothing_and_a_retry_joins_the_call(tmp_path: Path) -> None:
+    with creche(tmp_path) as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        body = httpx.Request("POST", server.url, json=NAP).content
+        hang_up_after(server, client, body, 0.3)
+        started_at = time.monotonic()
+        assert 0 == client.post("/bash", content=body).json()["exit_code"]
+        assert time.monotonic() - started_at < 1.0
+        assert 1.0 == client.post("/verify", json={**ROW, "response": {}}).json()["reward"]
+
+
+def test_a_reply_that_nobody_heard_is_given_again(tmp_path: Path) -> None:
+    with creche(tmp_path) as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        body = httpx.Request("POST", server.url, json=NAP).content
+        hang_up_after(server, client, body, 0.3)
+        time.sleep(1.5)
+        assert 0 == client.post("/bash", content=body).json()["exit_code"]
+        assert 0 == client.post("/bash", content=body).json()["exit_code"]
+        twice = {**ROW, "response": {}}
+        files = client.post("/verify", json=twice).json()["final_state"]["files"]
+        assert len("nap\nnap\n") == files["naps.txt"]["bytes"]
+
+
+def test_a_hang_up_during_a_seed_leaves_no_session_that_nobody_knows(tmp_path: Path) -> None:
+    with creche(tmp_path, "--set", "max_sessions=1") as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/seed_session", json=ROW, timeout=0.3)
+        wait_until(lambda: client.get("/health").json()["sessions"]["waiting"] == 0)
+        client.post("/close_session", json={})
+        assert 200 == httpx.post(f"{server.url}/seed_session", json=ROW, timeout=5).status_code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_a_call_in_progress_end_and_exits_0(tmp_path: Path, number: int) -> None:
+    with creche(tmp_path) as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        thread, results = in_background(lambda: client.post("/bash", json=NAP))
+        time.sleep(0.3)
+        assert 0 == server.stop(number)
+        thread.join()
+        assert 0 == results[0].json()["exit_code"]
+
+
+def test_a_call_that_outlasts_the_grace_is_answered_all_the_same(tmp_path: Path) -> None:
+    with creche(tmp_path, "--set", "grace_seconds=0.5") as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        thread, results = in_background(lambda: client.post("/bash", json={"command": "sleep 25"}))
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert 0 == server.stop()
+        assert time.monotonic() - began < 3
+        thread.join()
+        assert (503, True) == (results[0].status_code, "shutting down" in results[0].json()["detail"])
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    with creche(tmp_path) as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        thread, _ = in_background(lambda: client.post("/bash", json={"command": "sleep 25"}))
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert 128 + signal.SIGINT == server.stop(signal.SIGINT)
+        assert time.monotonic() - began < 3
+        thread.join()
+
+
+def test_an_idle_keep_alive_connection_does_not_hold_the_server(tmp_path: Path) -> None:
+    with creche(tmp_path) as server, server.client() as client:
+        client.get("/")
+        began = time.monotonic()
+        assert 0 == server.stop()
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.orphans
+def test_a_killed_server_leaves_nothing(tmp_path: Path) -> None:
+    with creche(tmp_path) as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        client.post("/bash", json={"command": "(setsid sleep 1000 &) ; sleep 1000 &"})
+        thread, _ = in_background(lambda: client.post("/bash", json={"command": "sleep 1000"}))
+        time.sleep(0.3)
+        server.cut_off()
+        thread.join()
+    # That nothing is left is checked after every test.
+
+
+@pytest.mark.orphans
+def test_a_second_worker_is_refused_with_one_sentence(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    bind = f"127.0.0.1:{free_port()}"
+    command = [str(BIN / "hypercorn"), "-k", "trio", "-w", "2", "-b", bind, "server.asgi:app"]
+    with started(command, log) as process:
+        process.wait(20)
+    assert "creche: a second worker would get requests of sessions that it does not have" in log.read_text()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://{bind}/")
+
+
+@pytest.mark.orphans
+def test_two_servers_with_one_worker_each_do_not_refuse_each_other(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with hypercorn(tmp_path / "a") as first, hypercorn(tmp_path / "b") as second:
+        for server in (first, second):
+            with server.client() as client:
+                wait_until(lambda client=client: client.get("/health").status_code == 200)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "no environment is called 'nothing'"),
+        (["nothing.py:Nothing"], "there is no file nothing.py"),
+        (["server.environment:Nothing"], "no environment class 'Nothing'"),
+        (["--set", "max_sessions=none"], "--set max_sessions: max_sessions must be a whole number"),
+        (["--bind", "nowhere"], "HOST:PORT"),
+        (["--set", "python=/no/such/python"], "/no/such/python"),
+        (["--unsafe-no-isolation", "--bind", "0.0.0.0:0"], "loopback"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_in_one_sentence(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = subprocess.run(
+        [str(BIN / "creche"), "serve", *arguments], capture_output=True, text=True, cwd=tmp_path, check=False, timeout=30
+    )
+    assert (1, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("creche: ")
+    assert 1 == done.stderr.count("\n"), done.stderr
+    assert words in done.stderr
+
+
+def test_a_port_that_is_taken_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = subprocess.run(
+            [str(BIN / "creche"), "serve", "--bind", bind], capture_output=True, text=True, check=False, timeout=30
+        )
+    assert (1, 1) == (done.returncode, done.stderr.count("\n"))
+    assert f"cannot listen on {bind}: Address already in use" in done.stderr
+
+
+def test_it_prints_one_line_when_it_is_ready(tmp_path: Path) -> None:
+    with creche(tmp_path, "--set", "log_level=warning") as server:
+        pid = server.process.pid
+        assert f"creche: workbench ready on {server.url} (tier full, pid {pid})\n" == server.log.read_text()
+
+
+def test_what_nemo_gym_put_into_the_environment_reaches_no_child(tmp_path: Path) -> None:
+    with creche(tmp_path, NEMO_GYM_CONFIG_DICT="policy_api_key: sk-very-secret") as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        assert children
+        for child in children:
+            assert b"sk-very-secret" not in Path(f"/proc/{child}/environ").read_bytes()
+        assert "sk-very-secret" not in client.post("/bash", json={"command": "env; cat /proc/*/environ"}).text
+
+
+def test_a_folder_called_tools_in_the_working_directory_is_no_trap(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "__init__.py").write_text("raise SystemExit('a stranger ran')\n")
+    with creche(tmp_path) as server, server.client() as client:
+        assert 200 == client.get("/health").status_code
+    command = [str(BIN / "python"), "-c", "import server.cli"]
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environ, check=False, timeout=30)
+    assert 1 == done.returncode
+    assert "the package 'tools' would come from" in done.stderr.splitlines()[-1]
