@@ -18,12 +18,13 @@ from sandbox.errors import Exhausted, PostureMismatch, Unsupported, WouldNotStar
 from sandbox.lane import Lane
 from sandbox.limits import Limits
 from sandbox.line import Line
-from sandbox.linux.landlock import ABI_SCOPES
 from sandbox.pidfd import HeldProcess
 from sandbox.pipes import LanePipes, open_lane_pipes
 from sandbox.profile import Profile
 
-_NO_DESCRIPTORS = "no descriptors left for a session; raise the limit (ulimit -n) or have fewer sessions at once"
+_NO_DESCRIPTORS = (
+    "no descriptors left for a session; raise the limit (ulimit -n) or have fewer sessions at once"
+)
 
 
 async def start_box(
@@ -64,7 +65,7 @@ async def start_box(
         except OSError as error:
             msg = f"no descriptors left for a session: {error}"
             raise Exhausted(msg) from None
-        request = _request(profile, limits, promised, user, group, first)
+        request = _request(profile, limits, user, group, first)
         descriptors = [theirs.fileno(), *pipes.far, *(group.join if group else ())]
         with trio.CancelScope(shield=True, deadline=trio.current_time() + START_SECONDS):
             birth = await cage.start_session(request, descriptors)
@@ -105,7 +106,6 @@ async def start_box(
 def _request(
     profile: Profile,
     limits: Limits,
-    promised: posture.Posture,
     user: int | None,
     group: Group | None,
     first: str,
@@ -114,7 +114,6 @@ def _request(
         "op": "session",
         "lane": first,
         "user": user or 0,
-        "own_network": profile.network == "loopback" or promised.landlock < ABI_SCOPES,
         "loopback": profile.network == "loopback",
         "watch_memory": group is None,
         "memory_bytes": limits.memory_bytes,

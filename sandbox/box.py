@@ -110,7 +110,7 @@ class Box:
         lane.close()
         if self._ending is not None and self._ending.is_ours:
             raise Gone(self._ending)
-        # A child may have been killed for want of memory earlier: that is no reason for a lane that exits by itself.
+        # A child may have been killed for want of memory earlier: no reason for a lane that exits by itself.
         was_killed = exchange.outcome is Outcome.KILLED and status in (None, -signal.SIGKILL)
         if self._count_out_of_memory() and was_killed:
             error = f"over {self.limits.memory_bytes} bytes of memory"
@@ -144,7 +144,7 @@ class Box:
                     self._line.send({"op": "kill", "lane": name})
                     await self._line.wait_for(("ended",), name)
                     msg = "no descriptor left for a lane's process"
-                    raise Exhausted(msg)
+                    raise Exhausted(msg)  # noqa: TRY301 - the pipes must be closed on this road, too
                 if report is not None and report.message["op"] == "started":
                     lane = self._lanes[name] = Lane(name, pipes, HeldProcess(report.descriptors[0]))
                     return lane
@@ -157,7 +157,10 @@ class Box:
         raise Gone(await self.wait_ended())
 
     async def _end_lane(self, lane: Lane) -> int | None:
-        """Kill the lane's processes, wait until its own is reaped, return its status; if that fails, end the box."""
+        """Kill the lane's processes, wait until its own is reaped, return its status.
+
+        If that does not happen in time, the box ends, and the status is None.
+        """
         self._lanes.pop(lane.name, None)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
             self._line.send({"op": "kill", "lane": lane.name})
@@ -178,8 +181,8 @@ class Box:
     async def end(self, ending: Ending | None = None) -> None:
         """Kill every process of the session and wait until they are reaped.
 
-        The first ending given is the one that counts; without any it is found out what ended the box. Shielded; waits at most `GONE_SECONDS`, after which the
-        whole cage is given up.
+        The first ending given is the one that counts; without any it is found out what ended the box.
+        Shielded; waits at most `GONE_SECONDS`, after which the whole cage is given up.
         """
         if self._birth.dead.is_set():
             ending = self._unasked_ending()
@@ -216,8 +219,8 @@ class Box:
 
         Raises:
             Gone: the block that the sandbox was opened in was left before.
-            Exhausted: this process has no descriptors or memory left to capture with. The box is dead, and finishing it may
-                succeed later.
+            Exhausted: this process has no descriptors or memory left to capture with. The box is dead, and
+                finishing it may succeed later.
         """
         async with self._finishing:
             if self._final is not None:
@@ -233,17 +236,20 @@ class Box:
 
     async def _capture(self) -> FinalState:
         try:
-            files, rejected = await trio.to_thread.run_sync(capture_tree, self._tree, b"workspace", self.limits)
+            files, rejected = await trio.to_thread.run_sync(
+                capture_tree, self._tree, b"workspace", self.limits
+            )
         except OSError as error:
             msg = f"the final state could not be captured: {error}"
             raise Exhausted(msg) from None
+        death = self._birth.death
         return FinalState(
             files=files,
             rejected=rejected,
             ended_by=await self.wait_ended(),
             calls=tuple(self._calls),
             usage=Usage(
-                cpu_seconds=self._lanes_cpu_seconds + (self._birth.death.cpu_seconds if self._birth.death else 0.0),
+                cpu_seconds=self._lanes_cpu_seconds + (death.cpu_seconds if death else 0.0),
                 peak_memory_bytes=self._group.peak_memory_bytes() if self._group else None,
             ),
         )

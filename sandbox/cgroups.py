@@ -142,7 +142,7 @@ class ControlGroups:
         return Group(folders, self.version, join)
 
     def close(self) -> None:
-        """Remove the subtree, with the groups of sessions that died of their cage's end and are not closed yet."""
+        """Remove the subtree, with the groups of sessions that died with their cage, not closed yet."""
         for parent in dict.fromkeys(self._parents.values()):
             with contextlib.suppress(FileNotFoundError):
                 for folder in [path for path in parent.iterdir() if path.is_dir()]:

@@ -35,8 +35,8 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: list[int]
 def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """Return the next message and its descriptors, or None at the end of file.
 
-    The descriptors are close-on-exec and now the caller's. There are none of them when this process, being at its
-    limit, could not take them all.
+    The descriptors are close-on-exec and now the caller's. There are none of them when this process, being at
+    its limit, could not take them all.
 
     Raises:
         OSError: on a non-blocking socket when there is nothing, and whatever `recvmsg` raises.
@@ -44,7 +44,7 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """
     descriptors = array.array("i")
     room = socket.CMSG_LEN(MAX_DESCRIPTORS * descriptors.itemsize)
-    # Not `socket.recv_fds`: that one drops its flags, so the descriptors would be inherited by what is executed.
+    # Not `socket.recv_fds`: that one drops its flags, so what is executed would inherit the descriptors.
     data, ancillary, flags, _ = channel.recvmsg(MAX_BYTES, room, socket.MSG_CMSG_CLOEXEC)
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

@@ -19,6 +19,7 @@ import errno
 import functools
 import socket
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from sandbox.errors import Unsupported
@@ -27,37 +28,54 @@ ALLOWED = frozenset(
     """
     accept accept4 access alarm arch_prctl bind brk capget chdir chmod chown clock_getres
     clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3
-    epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait eventfd
-    eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate fchdir fchmod
-    fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fork fremovexattr
-    fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv futex_wake
-    futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid geteuid
-    getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom
-    getresgid getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid
-    getxattr inotify_add_watch inotify_init inotify_init1 inotify_rm_watch ioprio_get ioprio_set
-    kill landlock_add_rule landlock_create_ruleset landlock_restrict_self lchown lgetxattr link
-    linkat listen listxattr llistxattr lremovexattr lseek lsetxattr lstat madvise membarrier mincore
-    mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mprotect mremap msync munlock munlockall
-    munmap nanosleep newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2
-    poll ppoll pread64 preadv preadv2 prlimit64 pselect6 pwrite64 pwritev pwritev2 read readahead
-    readlink readlinkat readv recvfrom recvmmsg recvmsg removexattr rename renameat renameat2
-    restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo
-    rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max
-    sched_get_priority_min sched_getaffinity sched_getattr sched_getparam sched_getscheduler
-    sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler
-    sched_yield select sendfile sendmmsg sendmsg sendto set_robust_list set_thread_area
-    set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid
-    setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr shutdown sigaltstack
-    signalfd signalfd4 socketpair stat statfs statx symlink symlinkat sync sync_file_range syncfs
-    sysinfo tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime
-    timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink unlinkat
-    utime utimensat utimes vfork wait4 waitid waitpid write writev
+    epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait
+    eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate
+    fchdir fchmod fchmodat fchmodat2 fchown fchownat fdatasync fgetxattr flistxattr fork
+    fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait
+    futex_waitv futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents
+    getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid getpgrp getpid
+    getppid getpriority getrandom getresgid getresuid getrlimit getrusage getsid getsockname
+    getsockopt gettid gettimeofday getuid getxattr ioprio_get kill landlock_add_rule
+    landlock_create_ruleset landlock_restrict_self lchown lgetxattr link linkat listen listxattr
+    llistxattr lremovexattr lseek lsetxattr lstat madvise membarrier mincore mkdir mkdirat mknod
+    mknodat mlock mlock2 mlockall mprotect mremap msync munlock munlockall munmap nanosleep
+    newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2 poll ppoll
+    pread64 preadv preadv2 pselect6 pwrite64 pwritev pwritev2 read readahead readlink readlinkat
+    readv recvfrom recvmmsg recvmsg removexattr rename renameat renameat2 restart_syscall rmdir
+    rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
+    rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
+    sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
+    sched_yield select sendmmsg sendmsg sendto set_robust_list set_thread_area set_tid_address
+    setfsgid setfsuid setgid setgroups setitimer setpgid setregid setresgid setresuid setreuid
+    setrlimit setsid setuid setxattr shutdown sigaltstack signalfd signalfd4 stat statfs statx
+    symlink symlinkat sync_file_range sysinfo tgkill time timer_create timer_delete
+    timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime
+    times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork wait4 waitid
+    waitpid write writev
     """.split()
 )
-"""Allowed with any arguments. Names that an architecture lacks are skipped there."""
+"""Allowed with any arguments. Names that an architecture lacks are skipped there.
+
+Some harmless-looking calls are absent. A shared read-only file is one inode for all sessions and the host, so
+what works on an inode that is open for reading reaches them all: `flock` stops a job of the host's, `inotify`
+listens to it. `sendfile`, `splice` and `tee` put pages of such files into pipes, which is how pages that
+nobody may write have been written. Programs have fallbacks for all of them.
+"""
+
+POINTLESS = frozenset({"sync", "syncfs"})
+"""Answer success and do nothing: what is writable is memory, and the host's disks are not to be flushed."""
 
 NEEDS_MEMORY_CGROUP = frozenset({"memfd_create"})
 """Memory that belongs to no process and no mount: only a control group can count it."""
+
+OWN_PROCESS = {
+    **dict.fromkeys("prlimit64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler".split()),
+    "setpriority": 0,  # PRIO_PROCESS; the others are groups and users
+    "ioprio_set": 1,  # IOPRIO_WHO_PROCESS
+}
+"""Allowed for the calling process, named as 0; EPERM for any other. Init has the same user id as what it
+guards, so the kernel would let everybody inside lower its limits and its share of the processor. The value
+is what the first argument must be, where the second names the process."""
 
 FORBIDDEN = frozenset(
     """
@@ -96,6 +114,26 @@ _IOCTL = (
     0x80086601, 0x40086602,  # file attribute flags
     0xC020660B,  # FIEMAP
 )  # fmt: skip
+_FCNTL = (
+    *range(12),  # descriptors, flags, record locks, and who gets the signal of asynchronous input
+    15, 16,  # that signal's receiver, once more
+    36, 37, 38,  # record locks that belong to an open file
+    1025,  # whether there is a lease. Not 1024, to take one, nor 1026, to watch a folder: inodes are shared
+    1030, 1031, 1032, 1033, 1034,  # close-on-exec copies, sizes of pipes, seals
+)  # fmt: skip
+
+_SOCKET_OPTIONS = (
+    *range(1, 14),  # debug, reuse, type, error, routing, buffers, keep-alive, out of band, priority, linger
+    15, 16, 18, 19, 20, 21,  # port reuse, credentials, low-water marks, timeouts
+    29, 34, 35,  # time stamps. Not 26 and 50 to 52: they bring programs for the kernel to run
+)  # fmt: skip
+_SOL_SOCKET = 1
+_LEVELS_LOOPBACK = (0, 6, 17, 41)  # IP, TCP, UDP, IPv6
+
+_HUGE_PAGES = {"mmap": (3, 0x40000), "memfd_create": (1, 0x4)}
+"""Name to the place of the flags, and the flag for huge pages: they are the host's reserve, in no group's
+count."""
+
 _IOCTL_LOOPBACK = tuple(range(0x8910, 0x8946))
 """SIOCGIFNAME and its kin, for what lists the interfaces of its own network namespace."""
 
@@ -118,13 +156,67 @@ def _libseccomp() -> Any:
     return pyseccomp
 
 
+_Condition = tuple[int, str, *tuple[int, ...]]
+"""Place of an argument, libseccomp's name of the comparison, and with what."""
+
+_Rule = tuple[int | None, str, *tuple[_Condition, ...]]
+"""None to allow or else the errno, the call's name, and the conditions, all of which must hold."""
+
+
+def _low_word(place: int, value: int) -> _Condition:
+    return (place, "MASKED_EQ", _LOW_WORD, value)
+
+
+def _rules(*, loopback: bool, memory_cgroup: bool) -> Iterator[_Rule]:
+    yield from ((None, name) for name in ALLOWED)
+    yield from ((errno.EPERM, name) for name in FORBIDDEN)
+    yield from ((0, name) for name in POINTLESS)
+    for name, (place, flag) in _HUGE_PAGES.items():
+        if memory_cgroup or name not in NEEDS_MEMORY_CGROUP:
+            yield None, name, (place, "MASKED_EQ", flag, 0)
+    yield from ((None, "prctl", _low_word(0, option)) for option in _PRCTL)
+    yield from ((None, "fcntl", _low_word(1, command)) for command in _FCNTL)
+    for request in _IOCTL + (_IOCTL_LOOPBACK if loopback else ()):
+        yield None, "ioctl", _low_word(1, request)
+    yield None, "clone", (0, "MASKED_EQ", _ANY_NAMESPACE, 0)
+    yield None, "personality", _low_word(0, _PERSONALITY_QUERY)
+    for name, kind in OWN_PROCESS.items():
+        if kind is None:
+            yield None, name, (0, "EQ", 0)
+            yield errno.EPERM, name, (0, "NE", 0)
+        else:
+            yield None, name, (0, "EQ", kind), (1, "EQ", 0)
+            yield errno.EPERM, name, (0, "EQ", kind), (1, "NE", 0)
+            yield errno.EPERM, name, (0, "NE", kind)
+    yield from _socket_rules(loopback=loopback)
+
+
+def _socket_rules(*, loopback: bool) -> Iterator[_Rule]:
+    families = {int(socket.AF_UNIX)}
+    if loopback:
+        families |= {int(socket.AF_INET), int(socket.AF_INET6)}
+    highest = max(families)
+    for name in (
+        "socket",
+        "socketpair",
+    ):  # the second makes sockets of any family before it refuses to join them
+        for family in range(highest + 1):
+            yield None if family in families else errno.EAFNOSUPPORT, name, (0, "EQ", family)
+        yield errno.EAFNOSUPPORT, name, (0, "GT", highest)
+    for option in _SOCKET_OPTIONS:
+        yield None, "setsockopt", (1, "EQ", _SOL_SOCKET), (2, "EQ", option)
+    for level in _LEVELS_LOOPBACK if loopback else ():
+        yield None, "setsockopt", (1, "EQ", level)
+
+
 @functools.cache
-def compile_policy(*, loopback: bool, memory_cgroup: bool) -> bytes:
-    """Return the policy as a BPF program for this machine's architecture.
+def compile_policy(*, loopback: bool, memory_cgroup: bool, machine: str | None = None) -> bytes:
+    """Return the policy as a BPF program.
 
     Args:
-        loopback: allow IPv4 and IPv6 sockets, for a session with a network namespace of its own.
+        loopback: allow IPv4 and IPv6 sockets, for a session whose network has a loopback.
         memory_cgroup: whether a control group counts the session's memory.
+        machine: the architecture, as `uname` names it; None for this machine's.
 
     Raises:
         Unsupported: libseccomp is not there.
@@ -133,37 +225,19 @@ def compile_policy(*, loopback: bool, memory_cgroup: bool) -> bytes:
     policy = lib.SyscallFilter(defaction=lib.ERRNO(errno.ENOSYS))
     policy.set_attr(lib.Attr.CTL_NNP, 0)  # set by the far side itself, before it loads this
     policy.set_attr(lib.Attr.ACT_BADARCH, lib.KILL_PROCESS)
-    # A binary tree instead of a list: when a filter is loaded the kernel runs it once for every call there
-    # is.
+    # A binary tree instead of a list: a filter that is loaded is run once for every call there is.
     policy.set_attr(lib.Attr.CTL_OPTIMIZE, 2)
-
-    def add(action: object, name: str, *conditions: object) -> None:
-        if lib.resolve_syscall(lib.Arch.NATIVE, name) >= 0:
-            policy.add_rule(action, name, *conditions)
-
-    def equals(index: int, value: int) -> object:
-        return lib.Arg(index, lib.MASKED_EQ, _LOW_WORD, value)
-
-    for name in ALLOWED | (NEEDS_MEMORY_CGROUP if memory_cgroup else frozenset[str]()):
-        add(lib.ALLOW, name)
-    for name in FORBIDDEN:
-        add(lib.ERRNO(errno.EPERM), name)
-    for option in _PRCTL:
-        add(lib.ALLOW, "prctl", equals(0, option))
-    for request in _IOCTL + (_IOCTL_LOOPBACK if loopback else ()):
-        add(lib.ALLOW, "ioctl", equals(1, request))
-    add(lib.ALLOW, "clone", lib.Arg(0, lib.MASKED_EQ, _ANY_NAMESPACE, 0))
-    add(lib.ALLOW, "personality", equals(0, _PERSONALITY_QUERY))
-
-    families = {int(socket.AF_UNIX)}
-    if loopback:
-        families |= {int(socket.AF_INET), int(socket.AF_INET6)}
-    highest = max(families)
-    for family in range(highest + 1):
-        action = lib.ALLOW if family in families else lib.ERRNO(errno.EAFNOSUPPORT)
-        add(action, "socket", lib.Arg(0, lib.EQ, family))
-    add(lib.ERRNO(errno.EAFNOSUPPORT), "socket", lib.Arg(0, lib.GT, highest))
-
+    architecture = lib.Arch.NATIVE if machine is None else getattr(lib.Arch, machine.upper())
+    if not policy.exist_arch(architecture):
+        policy.add_arch(architecture)
+        policy.remove_arch(lib.Arch.NATIVE)
+    for refusal, name, *conditions in _rules(loopback=loopback, memory_cgroup=memory_cgroup):
+        if lib.resolve_syscall(architecture, name) >= 0:
+            action = lib.ALLOW if refusal is None else lib.ERRNO(refusal)
+            compared = (
+                lib.Arg(place, getattr(lib, comparison), *values) for place, comparison, *values in conditions
+            )
+            policy.add_rule(action, name, *compared)
     with tempfile.TemporaryFile() as file:
         policy.export_bpf(file)
         file.seek(0)

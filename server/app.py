@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from quart import request
 from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from server import routes
 from server.incidents import reply_to
 from server.visit import SCOPE_KEY, Visit
 from server.wire import Reply, dump
-
-if TYPE_CHECKING:
-    from quart import Response
-
-Handler = Callable[[Visit, bytes], Awaitable[Reply]]
 
 
 def create_app(body_bytes: int) -> QuartTrio:
@@ -27,34 +23,40 @@ def create_app(body_bytes: int) -> QuartTrio:
         body_bytes: the longest request body; a longer one is answered 413.
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
-    app.config.update(
-        MAX_CONTENT_LENGTH=body_bytes,
-        # A call takes as long as its limits say. A body, even of many megabytes, is not sent for ever.
-        BODY_TIMEOUT=600,
-        RESPONSE_TIMEOUT=None,
-    )
+    app.config["MAX_CONTENT_LENGTH"] = body_bytes
+    # A call takes as long as its limits say. A body, even of many megabytes, is not sent for ever.
+    app.config["BODY_TIMEOUT"] = 600
+    app.config["RESPONSE_TIMEOUT"] = None
     for path in ("/", "/healthz", "/livez", "/readyz"):
-        _add(app, "GET", path, routes.alive)
-    _add(app, "GET", "/health", routes.health)
-    _add(app, "GET", "/tools", routes.tools)
-    _add(app, "POST", "/seed_session", routes.seed_session)
-    _add(app, "POST", "/verify", routes.verify)
-    _add(app, "POST", "/close_session", routes.close_session)
+        _add_get(app, path, routes.alive)
+    _add_get(app, "/health", routes.health)
+    _add_get(app, "/tools", routes.tools)
+    _add_post(app, "/seed_session", routes.seed_session)
+    _add_post(app, "/verify", routes.verify)
+    _add_post(app, "/close_session", routes.close_session)
 
-    async def call_tool(tool: str) -> Response:
-        return _render(app, await routes.call_tool(_visit(), tool, await _body()))
+    async def call_tool(tool: str) -> TrioResponse:
+        return _render(await routes.call_tool(_visit(), tool, await _body()))
 
     app.add_url_rule("/<tool>", "tool", call_tool, methods=["POST"], provide_automatic_options=False)
-    app.register_error_handler(HTTPException, lambda caught: _render(app, _refusal_of_http(caught)))
-    app.register_error_handler(Exception, lambda caught: _render(app, _reply_to(caught)))
+    app.register_error_handler(HTTPException, lambda caught: _render(_refusal_of_http(caught)))
+    app.register_error_handler(Exception, lambda caught: _render(_reply_to(caught)))
     return app
 
 
-def _add(app: QuartTrio, method: str, path: str, handler: Handler) -> None:
-    async def view() -> Response:
-        return _render(app, await handler(_visit(), await _body()))
+def _add_get(app: QuartTrio, path: str, handler: Callable[[Visit], Reply]) -> None:
+    async def view() -> TrioResponse:
+        await _body()  # an unread one would be taken for the next request
+        return _render(handler(_visit()))
 
-    app.add_url_rule(path, path, view, methods=[method], provide_automatic_options=False)
+    app.add_url_rule(path, f"GET {path}", view, methods=["GET"], provide_automatic_options=False)
+
+
+def _add_post(app: QuartTrio, path: str, handler: Callable[[Visit, bytes], Awaitable[Reply]]) -> None:
+    async def view() -> TrioResponse:
+        return _render(await handler(_visit(), await _body()))
+
+    app.add_url_rule(path, f"POST {path}", view, methods=["POST"], provide_automatic_options=False)
 
 
 def _visit() -> Visit:
@@ -67,8 +69,8 @@ async def _body() -> bytes:
     return cast("bytes", await request.get_data())
 
 
-def _render(app: QuartTrio, reply: Reply) -> Response:
-    return app.response_class(reply.body, status=reply.status, content_type="application/json")
+def _render(reply: Reply) -> TrioResponse:
+    return TrioResponse(reply.body, status=reply.status, content_type="application/json")
 
 
 def _refusal_of_http(error: HTTPException) -> Reply:

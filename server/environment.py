@@ -35,6 +35,7 @@ import attrs
 from sandbox.profile import Profile
 from server.session_files import write_file
 from server.toolbox import Toolbox
+from tools.shapes import is_dict, is_list
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -155,12 +156,10 @@ class Rollout(Generic[TaskT]):
     def final_text(self) -> str:
         """The text of the last assistant message of the response, empty if there is none."""
         output = self.response.get("output")
-        if not isinstance(output, list):
-            return ""
-        for item in reversed(output):
-            if not isinstance(item, Mapping):
+        for item in reversed(output if is_list(output) else []):
+            if not is_dict(item) or item.get("type", "message") != "message":
                 continue
-            if item.get("type", "message") == "message" and item.get("role", "assistant") == "assistant":
+            if item.get("role", "assistant") == "assistant":
                 return _text_of(item.get("content"))
         return ""
 
@@ -177,9 +176,8 @@ def _text_of(content: Any) -> str:
     """Return the text of a message's content: a string, or parts of which the text ones count."""
     if isinstance(content, str):
         return content
-    if not isinstance(content, list):
-        return ""
-    texts = (part.get("text") for part in content if isinstance(part, Mapping))
+    parts = content if is_list(content) else []
+    texts = (part.get("text") for part in parts if is_dict(part))
     return "".join(text for text in texts if isinstance(text, str))
 
 
@@ -194,7 +192,7 @@ class Session:
 
     id: str
     limits: Limits
-    _box: Box = attrs.field(repr=False)
+    _box: Box = attrs.field(repr=False, alias="box")
 
     async def write_file(self, path: str, content: str | bytes) -> None:
         """Write a file, creating its folders; relative paths are below /workspace.

@@ -79,7 +79,7 @@ class Memory:
 
     _last_key: bytes = b""
     _last: Exchange | None = None
-    _named: dict[str, tuple[bytes, Exchange]] = attrs.field(factory=dict)
+    _named: dict[str, tuple[bytes, Exchange]] = attrs.field(factory=dict[str, tuple[bytes, Exchange]])
 
     def recall(self, key: bytes, name: str | None) -> Exchange | None:
         """Return the exchange that a request repeats, or None when it is a new call.

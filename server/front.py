@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _LONG_BODY_SECONDS = 60.0
 """How long a body that is too long may take to end before it is answered."""
 
+_SLOW_SECONDS = 600.0
+"""How long a client may take to read a reply."""
+
 _ROLLOUT_PREFIX = re.compile(r"/ng-rollout/([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)")
 
 
@@ -94,11 +97,11 @@ class _Passage:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message to the client, with the cookie, and note whether the client was there for its end."""
+        """Pass a message to the client, with the cookie; note whether the client was there for its end."""
         if message["type"] == "http.response.start":
             if message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                # The framework reads the rest of the body meanwhile and drops it. Hypercorn would stand still if
-                # it could not hand that rest to anybody, and the connection with it.
+                # The framework reads the rest of the body meanwhile and drops it. Hypercorn would stand still
+                # if it could not hand that rest to anybody, and the connection with it.
                 with trio.move_on_after(_LONG_BODY_SECONDS):
                     await self._body_ended.wait()
             cookie = (b"set-cookie", self._cookies.set_cookie(self._visit.session_id))
@@ -106,6 +109,9 @@ class _Passage:
             return
         # Hypercorn says "disconnect" after a complete reply too; only one that came before counts.
         was_there = not self._visit.is_gone
-        await self._send(message)
+        # Hypercorn reports the end of the exchange from inside this call, upon which quart-trio cancels it.
+        # That must not be: the last thing that Hypercorn does in it is to start the connection's idle timer.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _SLOW_SECONDS):
+            await self._send(message)
         if not message.get("more_body", False):
             self._visit.is_delivered = was_there

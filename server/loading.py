@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from server.environment import Environment
 from server.environments import SHIPPED, load_shipped
@@ -30,8 +30,8 @@ def load_environment(name: str) -> Environment[Any]:
     if not colon:
         return _shipped(name)
     module = _module_from_file(Path(place)) if place.endswith(".py") else _module(place)
-    found = getattr(module, class_name, None)
-    if not isinstance(found, type) or not issubclass(found, Environment):
+    found: object = getattr(module, class_name, None)
+    if not _is_environment(found):
         there = [key for key, value in vars(module).items() if _is_own_environment(value, module)]
         hint = f"; there is {', '.join(there)}" if there else "; it defines no subclass of Environment"
         msg = f"{place} has no environment class {class_name!r}{hint}"
@@ -39,12 +39,16 @@ def load_environment(name: str) -> Environment[Any]:
     return _make(found, name)
 
 
+def _is_environment(value: object) -> TypeGuard[type[Environment[Any]]]:
+    return isinstance(value, type) and issubclass(value, Environment)
+
+
 def _is_own_environment(value: object, module: ModuleType) -> bool:
-    return isinstance(value, type) and issubclass(value, Environment) and value.__module__ == module.__name__
+    return _is_environment(value) and value.__module__ == module.__name__
 
 
 def _make(klass: type[Environment[Any]], name: str) -> Environment[Any]:
-    if klass.verify is Environment.verify:
+    if klass.verify is vars(Environment)["verify"]:
         msg = f"{name} cannot be served: its class does not define `async def verify(self, rollout)`"
         raise EnvironmentNotFoundError(msg)
     try:

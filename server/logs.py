@@ -25,8 +25,8 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         settings: `log_format` and `log_level` count.
         stream: where the lines go; stderr by default.
     """
-    stream = stream or sys.stderr
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
+    output = stream or sys.stderr
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not output.isatty())
     level = _LEVELS[settings.log_level]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -36,15 +36,15 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     renderer: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=output.isatty())]
     )
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(output)
     handler.setLevel(max(level, logging.WARNING))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

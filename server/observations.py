@@ -6,10 +6,10 @@ run (no times, process ids or host paths).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sandbox.observation import Outcome
+from tools.shapes import is_dict
 
 if TYPE_CHECKING:
     from sandbox.observation import Observation
@@ -24,12 +24,12 @@ def render(tool: Tool, observation: Observation) -> Any:
     """
     value = observation.value
     if not tool.streams and observation.outcome is Outcome.OK:
-        return value if isinstance(value, Mapping) else {"outcome": "ok", "result": value}
+        return value if is_dict(value) else {"outcome": "ok", "result": value}
     body: dict[str, Any] = {"outcome": str(observation.outcome)}
     if tool.streams:
         body["stdout"] = observation.stdout
         body["stderr"] = observation.stderr
-    if isinstance(value, Mapping):
+    if is_dict(value):
         # The supervisor's verdict on the call stands, whatever the far side put in its value.
         body |= {key: item for key, item in value.items() if key not in body}
     elif value is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-import attrs
 import trio
 
 from server.errors import Failure
@@ -26,23 +25,24 @@ _LOOK_BACK = 8
 another must not make its agent's verify miss."""
 
 
-@attrs.define(eq=False)
 class Records:
     """The registry of sessions.
 
-    Attributes:
+    Args:
         keep_seconds: how long an ended session is remembered.
         keep_ended: how many ended ones are.
         keep_bytes: how large the final states of ended and not yet verified ones may be, all together.
     """
 
-    keep_seconds: float
-    keep_ended: int
-    keep_bytes: int
-    _by_id: dict[str, LiveSession] = attrs.field(factory=dict)
-    _by_name: dict[str, LiveSession] = attrs.field(factory=dict)
-    _ended: deque[tuple[float, LiveSession, str | None]] = attrs.field(factory=deque)
-    _unjudged: dict[str, int] = attrs.field(factory=dict)
+    def __init__(self, keep_seconds: float, keep_ended: int, keep_bytes: int) -> None:
+        """Start empty."""
+        self._keep_seconds = keep_seconds
+        self._keep_ended = keep_ended
+        self._keep_bytes = keep_bytes
+        self._by_id: dict[str, LiveSession] = {}
+        self._by_name: dict[str, LiveSession] = {}
+        self._ended: deque[tuple[float, LiveSession, str | None]] = deque()
+        self._unjudged: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[LiveSession]:
         """Go through a snapshot of all of them."""
@@ -93,13 +93,9 @@ class Records:
         session.task = None
         session.previous = None
 
-    def ended(self) -> int:
-        """Return how many are remembered that are over."""
-        return len(self._ended)
-
     def _trim(self) -> None:
-        oldest = trio.current_time() - self.keep_seconds
-        while self._ended and (self._ended[0][0] < oldest or len(self._ended) > self.keep_ended):
+        oldest = trio.current_time() - self._keep_seconds
+        while self._ended and (self._ended[0][0] < oldest or len(self._ended) > self._keep_ended):
             _, session, name = self._ended.popleft()
             if self._unjudged.pop(session.id, None) is not None:
                 _let_go(session)
@@ -108,7 +104,7 @@ class Records:
                 del self._by_id[session.id]
             if name is not None and self._by_name.get(name) is session:
                 del self._by_name[name]
-        while sum(self._unjudged.values()) > self.keep_bytes:
+        while sum(self._unjudged.values()) > self._keep_bytes:
             session_id = next(iter(self._unjudged))
             del self._unjudged[session_id]
             _let_go(self._by_id[session_id])

@@ -1,8 +1,8 @@
 """What each route does: parse, act, render. Errors are not caught here; `app` turns each into its reply.
 
-Every handler takes the request's `Visit` and whole body. NeMo Gym's protocol and the model's tools share one
-namespace, since an agent posts to ``/{whatever name the model chose}``; so each of these must be safe in the
-hands of a model.
+Every handler takes the request's `Visit`, and those of POST its whole body. NeMo Gym's protocol and the
+model's tools share one namespace, since an agent posts to ``/{whatever name the model chose}``; so each of
+these must be safe in the hands of a model.
 """
 
 from __future__ import annotations
@@ -72,17 +72,17 @@ async def close_session(visit: Visit, body: bytes) -> Reply:
     return EMPTY
 
 
-async def tools(visit: Visit, _: bytes) -> Reply:
+def tools(visit: Visit) -> Reply:
     """``GET /tools``: the tools as function definitions, for ``responses_create_params.tools``."""
     return Reply(200, dump(visit.sessions.environment.toolbox.definitions()))
 
 
-async def alive(_: Visit, __: bytes) -> Reply:
+def alive(_: Visit) -> Reply:
     """``GET /``, ``/healthz``, ``/livez``, ``/readyz``: that the server answers."""
     return OK
 
 
-async def health(visit: Visit, _: bytes) -> Reply:
+def health(visit: Visit) -> Reply:
     """``GET /health``: the same, with the tier in force and how many sessions are in which phase."""
     sessions = visit.sessions
     return Reply(200, dump({"status": "ok", "environment": sessions.environment.name, **sessions.describe()}))

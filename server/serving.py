@@ -12,12 +12,15 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve as serve_with_hypercorn
+from hypercorn.trio import (
+    serve as serve_with_hypercorn,  # pyright: ignore[reportUnknownVariableType]  # its WSGI half is untyped
+)
 
 from sandbox.bare import bare_exceptions
 from server.errors import StartupError
@@ -150,11 +153,14 @@ async def _run_hypercorn(
 ) -> None:
     config = hypercorn_config(settings)
     config.bind = [f"fd://{os.dup(listener.fileno())}"]  # Hypercorn closes what it is given
-    await serve_with_hypercorn(
+    run = partial(
+        serve_with_hypercorn,
         house.front,  # type: ignore[arg-type]  # Hypercorn's own, narrower notion of an ASGI application
         config,
         shutdown_trigger=ending.wished.wait,
-        task_status=task_status,
         mode="asgi",
     )
+    async with trio.open_nursery() as nursery:
+        urls: list[str] = await nursery.start(run)
+        task_status.started(urls)
     ending.over.set()

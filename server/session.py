@@ -84,7 +84,7 @@ class LiveSession:
     row: Row
     task: Any
     limits: Limits
-    _ground: Ground
+    _ground: Ground = attrs.field(alias="ground")
     previous: LiveSession | None = None
     successor: LiveSession | None = None
     phase: Phase = Phase.WAITING

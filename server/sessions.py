@@ -6,7 +6,7 @@ may one day be another process than this.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ _WITHDRAWN = Failure("creche:withdrawn", "whoever asked for the session had gone
 @asynccontextmanager
 async def open_sessions(
     environment: Environment[Any], launcher: Launcher, settings: Settings
-) -> AsyncIterator[Sessions]:
+) -> AsyncGenerator[Sessions]:
     """Open the registry. Leaving the block cuts off every session and waits until its sandbox is gone.
 
     Raises:

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from sandbox.limits import MIB, Limits
+from tools.shapes import is_dict
 
 Tier = Literal["full", "landlock", "none"]
 LogFormat = Literal["auto", "json", "text"]
@@ -197,7 +198,7 @@ class _Gathered:
 
     def add_table(self, table: Mapping[str, Any], source: str) -> None:
         for key, value in table.items():
-            if key == "limits" and isinstance(value, dict):
+            if key == "limits" and is_dict(value):
                 for name, limit in value.items():
                     self.add(f"limits.{name}", limit, source)
             else:

@@ -21,6 +21,7 @@ from server.errors import InvalidBody
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
+_Factory = Callable[..., Any]
 
 
 class WrongTypeError(Exception):
@@ -33,6 +34,10 @@ class WrongTypeError(Exception):
         self.value = value
 
 
+# One of its parameters is declared as a bare dict.
+_MAPPING_FACTORY: _Factory = cols.mapping_structure_factory  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
 def strict_converter() -> cattrs.Converter:
     """Return a converter that coerces nothing, except that an integer is fine where a float is wanted."""
     converter = cattrs.Converter(detailed_validation=True)
@@ -41,12 +46,13 @@ def strict_converter() -> cattrs.Converter:
     converter.register_structure_hook_func(_is_scalar_union, _scalar_union_hook)
     converter.register_structure_hook_func(_is_literal, _literal_hook)
     # The last one registered is asked first.
-    for predicate, kind, factory in (
-        (cols.is_mapping, "dictionary", cols.mapping_structure_factory),
+    containers: tuple[tuple[Callable[[Any], bool], str, _Factory], ...] = (
+        (cols.is_mapping, "dictionary", _MAPPING_FACTORY),
         (cols.is_sequence, "list", cols.list_structure_factory),
         (_is_homogeneous_tuple, "list", cols.homogenous_tuple_structure_factory),
         (attrs.has, "dictionary", make_dict_structure_fn),
-    ):
+    )
+    for predicate, kind, factory in containers:
         converter.register_structure_hook_factory(predicate, _container(kind, factory))
     return converter
 
@@ -94,7 +100,7 @@ def _literal_hook(value: Any, target: Any) -> Any:
     raise ValueError(msg)
 
 
-def _container(kind: str, factory: Callable[..., Any]) -> Callable[[Any, cattrs.BaseConverter], Hook]:
+def _container(kind: str, factory: _Factory) -> Callable[[Any, cattrs.BaseConverter], Hook]:
     """Check a container's own type before cattrs iterates over it: it would take a string for a list."""
     accepted: type = dict if kind == "dictionary" else list
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import trio
@@ -52,7 +52,7 @@ class Judge:
             response: the trajectory.
             final_state: what the session left behind.
         """
-        rollout = Rollout(
+        rollout: Rollout[Any] = Rollout(
             task=task,
             response=response,
             final_state=_without_our_calls(final_state),
@@ -73,12 +73,18 @@ class Judge:
 
 def _failure_of(error: Exception) -> Failure:
     """Sort what a verifier raised: its sandboxes failed it, or it failed."""
-    leaves = error
-    while isinstance(leaves, ExceptionGroup) and len(leaves.exceptions) == 1:
-        leaves = leaves.exceptions[0]
-    if isinstance(leaves, SandboxError):
-        return Failure("provider_unavailable", f"a sandbox of the verifier failed: {leaves}")
-    return Failure("verifier_error", f"the verifier raised {type(leaves).__name__}")
+    cause = _innermost(error)
+    if isinstance(cause, SandboxError):
+        return Failure("provider_unavailable", f"a sandbox of the verifier failed: {cause}")
+    return Failure("verifier_error", f"the verifier raised {type(cause).__name__}")
+
+
+def _innermost(error: Exception) -> Exception:
+    """Unwrap what a verifier's own nurseries wrapped, where it is one exception."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    group = cast("ExceptionGroup[Exception]", error)
+    return _innermost(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 def _without_our_calls(final_state: FinalState) -> FinalState:

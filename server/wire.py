@@ -16,6 +16,7 @@ import attrs
 
 from server.errors import STATUS, ClientError, InvalidBody, NotJson
 from server.shapes import structure
+from tools.shapes import is_dict
 
 
 def dump(value: Any) -> bytes:
@@ -111,7 +112,7 @@ def _is_transient(key: str) -> bool:
 
 
 def _digest(key: str, value: Any) -> bytes:
-    if key == "responses_create_params" and isinstance(value, Mapping):
+    if key == "responses_create_params" and is_dict(value):
         value = {name: item for name, item in value.items() if item is not None}
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).digest()[:16]
@@ -171,7 +172,7 @@ class VerifyRequest:
             InvalidBody: there is none.
         """
         response = self.body.get("response")
-        if isinstance(response, Mapping):
+        if is_dict(response):
             return response
         kind, words = (
             ("missing", "Field required")
@@ -194,7 +195,7 @@ def _object(body: bytes) -> dict[str, Any]:
     value = parse(body, lenient=True)
     if value is None:
         return {}
-    if not isinstance(value, dict):
+    if not is_dict(value):
         problem = {
             "type": "dict_type",
             "loc": ["body"],

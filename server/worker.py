@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
 
@@ -20,7 +20,7 @@ class SecondWorkerError(Exception):
 
 
 @contextmanager
-def claim_listeners() -> Iterator[None]:
+def claim_listeners() -> Generator[None]:
     """Claim all listening sockets that this process holds, while the block lasts.
 
     Raises:

@@ -59,6 +59,7 @@ def main(spec_descriptor: int, steering_descriptor: int) -> None:
 def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int, step: list[str]) -> int:
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     user, group = os.geteuid(), os.getegid()
+    _be_killable()
     step[0] = "making a mount namespace"
     if spec["privileged"]:
         namespaces.unshare(namespaces.NEWNS)
@@ -89,6 +90,17 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     for descriptor in (unshared_read, mapped_write, proc, spec_descriptor):
         os.close(descriptor)
     return child
+
+
+def _be_killable() -> None:
+    """Give up what may protect the server from the OOM killer: a session could take it back for itself.
+
+    Written by root this is also the lowest score that what is started from here can ever have.
+    """
+    with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as score:
+        if int(score.read()) < 0:
+            score.seek(0)
+            score.write("0")
 
 
 def _write_own_maps(proc: int, user: int, group: int) -> None:

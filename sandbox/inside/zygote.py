@@ -25,9 +25,11 @@ from sandbox import packets
 from sandbox.inside import init, lane
 from sandbox.linux import landlock, namespaces
 
+# A network of its own even without a loopback: names of UNIX sockets are listed and taken there.
 _SESSION_NAMESPACES = (
     namespaces.NEWUSER | namespaces.NEWPID | namespaces.NEWNS | namespaces.NEWUTS | namespaces.NEWIPC
-)
+    | namespaces.NEWNET
+)  # fmt: skip
 
 
 def main() -> None:
@@ -139,10 +141,9 @@ class Zygote:
 
     def _start_session(self, request: dict[str, Any], descriptors: list[int]) -> None:
         session = request["session"]
-        flags = _SESSION_NAMESPACES | (namespaces.NEWNET if request["own_network"] else 0)
         mapped_read, mapped_write = os.pipe()
         try:
-            pid, pidfd = namespaces.fork_into(flags)
+            pid, pidfd = namespaces.fork_into(_SESSION_NAMESPACES)
         except OSError as error:
             for descriptor in (*descriptors, mapped_read, mapped_write):
                 os.close(descriptor)

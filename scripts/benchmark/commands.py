@@ -56,8 +56,12 @@ def numpy_folder() -> str | None:
 
 
 def cold(code: str) -> Command:
-    """Return ``python3 -c code``, with the interpreter that sessions use."""
-    return Command([find_interpreter(None).executable, "-c", code], _with_numpy(numpy_folder()))
+    """Return ``python3 -c code``, with the interpreter that sessions use.
+
+    Whatever fills that interpreter's own site-packages is left out (``-S``), as it is in bubblewrap and in a
+    cage: what its ``.pth`` files import would be counted otherwise.
+    """
+    return Command([find_interpreter(None).executable, "-S", "-c", code], _with_numpy(numpy_folder()))
 
 
 def bubblewrap(code: str) -> Command | None:
@@ -79,6 +83,7 @@ def bubblewrap(code: str) -> Command | None:
     if not interpreter.prefix.startswith("/usr"):
         binds += ["--ro-bind", interpreter.prefix, _INSIDE]
         executable = _INSIDE + executable.removeprefix(interpreter.prefix)
+        binds += ["--tmpfs", _INSIDE + interpreter.purelib.removeprefix(interpreter.prefix)]
     packages = numpy_folder()
     if packages is not None:
         binds += ["--ro-bind", packages, "/opt/site-packages"]

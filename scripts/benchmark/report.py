@@ -133,8 +133,8 @@ def _compared(findings: Findings, name: str, kind: str) -> dict[str, Any]:
         "met": faster >= wanted,
         "bound": (
             f"Below HTTP, starting takes {milliseconds(opened)}, the first call "
-            f"{milliseconds(below - opened)}: two forks of a Python process, the page faults after them, mounts, "
-            "filter and control groups."
+            f"{milliseconds(below - opened)}: two forks of a Python process, the page faults after them, "
+            "mounts, filter and control groups."
         ),
     }
 

@@ -1,16 +1,20 @@
-"""Launchers and boxes for tests that need real ones. A cage takes a tenth of a second, so each test has its own."""
+"""Launchers and boxes for tests that need real ones. A cage takes 0.1 s, so each test has its own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.box import Box
 from sandbox.cgroups import ControlGroups
 from sandbox.launcher import Launcher, open_launcher
 from tests.sandbox.handlers import PROFILE, SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sandbox.box import Box
 
 
 @pytest.fixture(name="launcher")

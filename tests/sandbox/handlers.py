@@ -1,15 +1,17 @@
-"""What the sandboxes of these tests can be asked: run a piece of Python, on one lane or on another beside it."""
+"""What the sandboxes of these tests can be asked: run a piece of Python, on one of two lanes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
 from sandbox.profile import Handler, Profile
+
+if TYPE_CHECKING:
+    from sandbox.box import Box
 
 SOURCE = '''
 class Failed(Exception):

@@ -10,8 +10,9 @@ from sandbox.bare import bare_exceptions
 
 def test_a_group_of_one_comes_out_bare_and_without_a_trace_of_the_group() -> None:
     cause = ZeroDivisionError()
+    group = ExceptionGroup("outer", [ExceptionGroup("inner", [cause])])
     with pytest.raises(ZeroDivisionError) as raised, bare_exceptions():
-        raise ExceptionGroup("outer", [ExceptionGroup("inner", [cause])])
+        raise group
     assert cause is raised.value
     assert "ExceptionGroup" not in "".join(traceback.format_exception(raised.value))
 
@@ -27,7 +28,7 @@ async def test_a_cancellation_gives_way_to_an_error() -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), bare_exceptions():
+    with pytest.raises(ZeroDivisionError), bare_exceptions():  # noqa: PT012 - a nursery is what is under test
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             nursery.start_soon(fail)
@@ -42,7 +43,8 @@ async def test_a_cancellation_alone_stays_one() -> None:
 
 
 def test_what_is_no_group_passes_unchanged() -> None:
+    plain = KeyError("plain")
     with pytest.raises(KeyError, match="plain"), bare_exceptions():
-        raise KeyError("plain")
+        raise plain
     with bare_exceptions():
         pass

@@ -1,12 +1,12 @@
-"""The control groups of this machine: made, bounded, joined, removed, and swept after a server that was killed."""
+"""The control groups of this machine: made, bounded, joined, removed, and swept after a killed server."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,8 +14,16 @@ from sandbox import cgroups
 from sandbox.cgroups import ControlGroups, Group, open_control_groups, start_time, sweep
 from sandbox.limits import Limits
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
 DEAD = 2**22 + 1
 """A pid above the highest that a kernel gives."""
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_dead_servers_groups_are_swept_and_a_living_ones_are_not(tmp_path: Path) -> None:
@@ -24,13 +32,13 @@ def test_a_dead_servers_groups_are_swept_and_a_living_ones_are_not(tmp_path: Pat
         (tmp_path / name / "0").mkdir(parents=True)
     (tmp_path / f"creche-{DEAD}-7" / "1").mkdir()
     assert 2 == sweep(tmp_path)
-    assert sorted([own, "creche-server", "user.slice", f"creche-{DEAD}"]) == sorted(os.listdir(tmp_path))
+    assert sorted([own, "creche-server", "user.slice", f"creche-{DEAD}"]) == names_in(tmp_path)
 
 
 def test_a_pid_that_another_process_has_now_does_not_save_a_dead_servers_groups(tmp_path: Path) -> None:
     (tmp_path / f"creche-{os.getpid()}-1" / "0").mkdir(parents=True)
     assert 1 == sweep(tmp_path)
-    assert [] == os.listdir(tmp_path)
+    assert [] == names_in(tmp_path)
 
 
 def test_what_is_still_busy_is_left_to_the_next_sweep(tmp_path: Path) -> None:
@@ -40,7 +48,7 @@ def test_what_is_still_busy_is_left_to_the_next_sweep(tmp_path: Path) -> None:
     assert 1 == sweep(tmp_path)
     (tmp_path / f"creche-{DEAD}-7" / "0" / "busy").rmdir()
     assert 1 == sweep(tmp_path)
-    assert [] == os.listdir(tmp_path)
+    assert [] == names_in(tmp_path)
 
 
 def test_two_servers_that_sweep_at_once_do_not_disturb_each_other(
@@ -55,7 +63,7 @@ def test_two_servers_that_sweep_at_once_do_not_disturb_each_other(
 
     monkeypatch.setattr(cgroups, "start_time", other_was_faster)
     assert 1 == sweep(tmp_path)
-    assert [] == os.listdir(tmp_path)
+    assert [] == names_in(tmp_path)
 
 
 def test_a_start_time_tells_processes_apart() -> None:
@@ -137,7 +145,7 @@ def test_each_session_has_groups_of_its_own(groups: ControlGroups) -> None:
 
 
 def _join_and(group: Group, code: str) -> bytes:
-    """Run `code` in a process that has joined the group, and return what it printed; whatever it forked is killed."""
+    """Run `code` in a process that has joined the group, and return its first line; its family is killed."""
     joined = "import os, sys, time\nfor n in sys.argv[1:]: os.write(int(n), b'0')\n"
     with subprocess.Popen(
         [sys.executable, "-c", joined + code, *map(str, group.join)],
@@ -147,10 +155,8 @@ def _join_and(group: Group, code: str) -> bytes:
     ) as child:
         assert child.stdout is not None
         line = child.stdout.readline()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, 9)
-        except ProcessLookupError:
-            pass
     while group.pids():  # orphans of ours: the leak check made this process their new parent
         try:
             os.waitpid(-child.pid, 0)

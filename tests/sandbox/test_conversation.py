@@ -1,4 +1,4 @@
-"""One question at a time, against a far side that does everything else. The clock jumps, so times are exact."""
+"""One question at a time, against a far side that does everything else. Times are exact: the clock jumps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MemoryReceiveStream, MemorySendStream, MockClock, memory_stream_pair
+from trio.testing import (
+    MemoryReceiveStream,
+    MemorySendStream,
+    MockClock,
+    lockstep_stream_pair,
+    memory_stream_pair,
+)
 
 from sandbox import frames
 from sandbox.conversation import Conversation, HungUp, Incoherent, Reply, Silence
@@ -160,8 +166,6 @@ async def test_a_surplus_reply_that_comes_later_is_seen_at_the_next_question(
 async def test_a_question_that_nobody_reads_is_given_up_at_its_deadline(
     pair: tuple[Conversation, Memory], autojump_clock: MockClock
 ) -> None:
-    from trio.testing import lockstep_stream_pair  # noqa: PLC0415 - only here is a stream wanted that holds nothing
-
     near, _far = lockstep_stream_pair()
     conversation = Conversation(near)
     with pytest.raises(Incoherent, match="not read in time"):
@@ -199,7 +203,7 @@ async def test_questions_and_replies_byte_by_byte(pair: tuple[Conversation, Memo
     reader = frames.FrameReader(1 << 20)
     for number in range(1, 4):
         await ask(conversation)
-        reader.feed(await far.receive_some())
+        reader.feed(bytes(await far.receive_some()))
         assert {"id": number, "tool": "run", "arguments": {"code": "1"}} == reader.next_message()
         for byte in reply(number, "error", {"n": number}, "ValueError: no"):
             await far.send_all(bytes([byte]))

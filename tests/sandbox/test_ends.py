@@ -1,4 +1,4 @@
-"""Every way in which a sandbox can end. After each test the leak check of `tests.conftest` finds nothing left."""
+"""Every way in which a sandbox can end. After each the leak check of `tests.conftest` finds nothing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from sandbox.box import Box
 from sandbox.errors import Gone
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.observation import Ending, Outcome
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
+
+if TYPE_CHECKING:
+    from sandbox.box import Box
 
 
 def is_alive(pid: int) -> bool:
@@ -36,9 +40,13 @@ def zygote_of(box: Box) -> int:
     return parent(box._init.pid())
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 async def wait_gone(*pids: int) -> None:
     with trio.fail_after(5):
-        while any(is_alive(pid) for pid in pids):
+        while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 - other processes set no event of ours
             await trio.sleep(0.002)
 
 
@@ -117,7 +125,10 @@ async def test_init_is_immune_to_signals_from_inside(box: Box, number: int) -> N
     assert 1 == await value(box, "1", beside=True)  # init is needed for this
 
 
-FORGED = "import os, struct, json\ndef frame(**f): b = json.dumps(f).encode(); return struct.pack('>I', len(b)) + b\n"
+FORGED = (
+    "import os, struct, json\n"
+    "def frame(**f): b = json.dumps(f).encode(); return struct.pack('>I', len(b)) + b\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +200,7 @@ time.sleep(0.05)
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         init = box._init.pid()
         await value(box, daemon)
-        inside = [int(pid) for pid in Path(f"/proc/{init}/task/{init}/children").read_text().split()]
+        inside = children_of(init)
         assert 2 == len(inside)
         final = await box.finish()
         assert not any(is_alive(pid) for pid in (init, *inside))
@@ -199,7 +210,15 @@ time.sleep(0.05)
 
 
 async def test_a_process_that_forks_faster_than_it_can_be_looked_at_is_gone_too(launcher: Launcher) -> None:
-    hydra = "import os\nif os.fork() == 0:\n  os.setsid()\n  while True:\n    try:\n      if os.fork(): os._exit(0)\n    except OSError: pass"
+    hydra = (
+        "import os\n"
+        "if os.fork() == 0:\n"
+        "  os.setsid()\n"
+        "  while True:\n"
+        "    try:\n"
+        "      if os.fork(): os._exit(0)\n"
+        "    except OSError: pass"
+    )
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         await run(box, hydra)
         init = box._init.pid()
@@ -279,7 +298,7 @@ async def test_a_dead_keeper_leaves_nothing_and_the_launcher_goes_on(launcher: L
 
 
 async def test_leaving_the_block_by_an_exception_ends_the_session(launcher: Launcher) -> None:
-    with pytest.raises(ZeroDivisionError):  # bare, no group around it
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - bare, no group around it: that is the point
         async with launcher.open_sandbox(PROFILE, SMALL) as box:
             init = box._init.pid()
             raise ZeroDivisionError
@@ -295,7 +314,7 @@ async def test_leaving_the_block_by_cancellation_ends_the_session_and_its_calls(
             inits.append(box._init.pid())
             async with trio.open_nursery() as nursery:
                 for beside in (False, True):
-                    nursery.start_soon(lambda beside=beside: run(box, "while True: pass", beside=beside))
+                    nursery.start_soon(partial(run, box, "while True: pass", beside=beside))
     assert 1 == len(inits)
     assert not is_alive(inits[0])
     assert 0 == launcher.alive
@@ -333,7 +352,15 @@ import trio
 from sandbox.launcher import open_launcher
 from tests.sandbox.handlers import PROFILE, SMALL, run
 
-DAEMON = "import os, time\\nif os.fork() == 0:\\n  os.setsid()\\n  if os.fork() == 0: time.sleep(600)\\n  os._exit(0)\\nos.wait()"
+DAEMON = '''
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        time.sleep(600)
+    os._exit(0)
+os.wait()
+'''
 
 async def session(launcher, told):
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
@@ -425,17 +452,18 @@ async def test_leaving_the_block_while_a_call_of_another_task_runs_ends_the_call
     launcher: Launcher, nursery: trio.Nursery
 ) -> None:
     seen: list[object] = []
+    ended = trio.Event()
 
     async def call(box: Box) -> None:
         try:
             seen.append((await run(box, "import time; time.sleep(30)\n")).outcome)
         except Gone as gone:
             seen.append(gone.ending)
+        ended.set()
 
     with trio.fail_after(10):
         async with launcher.open_sandbox(PROFILE, SMALL) as box:
             nursery.start_soon(call, box)
             await trio.sleep(0.1)
-        while not seen:
-            await trio.sleep(0.01)
+        await ended.wait()
     assert seen[0] in (Outcome.KILLED, "closed")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -10,6 +8,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from sandbox import packets
 from sandbox.line import Line
+from tests.sandbox.faults import open_descriptors
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
 
 
 @pytest.fixture(name="ends")
@@ -96,10 +99,10 @@ async def test_a_cancelled_wait_loses_nothing(ends: tuple[Line, socket.socket]) 
 
 async def test_descriptors_of_reports_that_nobody_wanted_are_closed(ends: tuple[Line, socket.socket]) -> None:
     line, far = ends
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_descriptors())
     packets.send(far, {"op": "started", "lane": "a"}, [0])
     packets.send(far, {"op": "ended", "lane": "b"})
     assert await line.wait_for(("ended",), "b") is not None
-    assert before + 1 == len(os.listdir("/proc/self/fd"))
+    assert before + 1 == len(open_descriptors())
     line.close()
-    assert before - 1 == len(os.listdir("/proc/self/fd"))
+    assert before - 1 == len(open_descriptors())

@@ -22,7 +22,7 @@ def kept(data: bytes, keep: int, step: int) -> HeadAndTail:
 
 @given(st.text(max_size=80), st.integers(0, 300), st.integers(1, 50))
 @example("é" * 40, 79, 1)
-@example("𝕏" * 20, 79, 3)
+@example("😀" * 20, 79, 3)
 def test_what_is_kept_is_head_and_tail_cut_between_characters(text: str, keep: int, step: int) -> None:
     data = text.encode("utf-8", "replace")
     output = kept(data, keep, step)
@@ -93,7 +93,7 @@ async def test_a_flood_is_told_once_and_reading_goes_on() -> None:
     told: list[int] = []
 
     def write() -> None:
-        with open(writing, "wb") as file:
+        with os.fdopen(writing, "wb") as file:
             file.write(bytes(1 << 20))
 
     with trio.fail_after(10):

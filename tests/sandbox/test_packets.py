@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox import packets
-from tests.sandbox.faults import descriptors_left
+from tests.sandbox.faults import descriptors_left, open_descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -37,10 +40,10 @@ def test_a_message_too_long_to_be_received_is_refused(pair: Pair) -> None:
 
 
 def test_more_descriptors_than_are_agreed_are_refused_and_none_stays_open(pair: Pair) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = open_descriptors()
     packets.send(pair[0], {}, [0] * (packets.MAX_DESCRIPTORS + 8))
     assert ({}, []) == packets.receive(pair[1])
-    assert before == os.listdir("/proc/self/fd")
+    assert before == open_descriptors()
 
 
 @pytest.mark.parametrize("left", [0, 1])

@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from sandbox.pidfd import HeldProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(name="child")
@@ -33,7 +36,7 @@ async def test_a_dead_process_that_nobody_waited_for_has_ended(child: subprocess
     held = HeldProcess(os.pidfd_open(child.pid))
     assert not held.has_ended()
     held.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it is dead already
     assert held.has_ended()
     held.send(signal.SIGINT)
     held.close()

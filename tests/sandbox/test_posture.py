@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox import posture
-from sandbox.box import Box
 from sandbox.cage_plan import OUTSIDE_IDS
 from sandbox.errors import PostureMismatch
-from sandbox.launcher import Launcher
 from sandbox.posture import check, own_user
 from tests.sandbox.handlers import PROFILE, SMALL, value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.box import Box
+    from sandbox.launcher import Launcher
 
 
 @pytest.fixture(name="free")
@@ -55,7 +60,7 @@ def test_a_process_that_is_gone_is_no_mismatch_but_an_error() -> None:
 def outside_user(launcher: Launcher, box: Box) -> int:
     if not launcher.host.privileged:
         return own_user()
-    user = os.stat(f"/proc/{pids(box)[1]}").st_uid
+    user = Path(f"/proc/{pids(box)[1]}").stat().st_uid
     assert OUTSIDE_IDS < user < OUTSIDE_IDS + 65_536
     return user
 
@@ -77,7 +82,7 @@ async def test_a_real_session_passes_and_each_forged_promise_does_not(
             with pytest.raises(PostureMismatch, match=name):
                 check(pids(box), user)
     for name in posture._NAMESPACES:
-        theirs = os.readlink(f"/proc/{pids(box)[0]}/ns/{name}")
+        theirs = os.readlink(f"/proc/{pids(box)[0]}/ns/{name}")  # noqa: PTH115 - a text is wanted
         with monkeypatch.context() as forged:
             forged.setattr(posture, "_own_namespaces", lambda name=name, theirs=theirs: {name: theirs})
             with pytest.raises(PostureMismatch, match=f"the {name} namespace"):

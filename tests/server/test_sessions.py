@@ -41,7 +41,7 @@ def _player(sessions: Sessions) -> Player:
 async def wait_for_phase(sessions: Sessions, phase: str, count: int) -> None:
     """Wait until as many sessions are in a phase."""
     with trio.fail_after(20):
-        while sessions.describe()["sessions"][phase] != count:
+        while sessions.describe()["sessions"][phase] != count:  # noqa: ASYNC110  # looks from outside
             await trio.sleep(0.01)
 
 
@@ -83,7 +83,7 @@ async def test_sixty_four_sessions_do_not_see_each_other(sessions: Sessions) -> 
     assert 0 == sessions.describe()["sandboxes"]
 
 
-# --- seeds ---------------------------------------------------------------------------------------------------
+# --- seeds ---
 
 
 async def test_seeds_without_a_cookie_are_sessions_of_their_own(sessions: Sessions) -> None:
@@ -144,7 +144,7 @@ async def test_a_row_may_lower_limits_and_never_raise_them(player: Player) -> No
     assert "timeout" == (await player.call("nap", seconds=20.0))["outcome"]
 
 
-# --- the line ------------------------------------------------------------------------------------------------
+# --- the line ---
 
 
 async def test_seeds_over_the_ceiling_wait_in_line_and_are_served_in_order() -> None:
@@ -202,7 +202,7 @@ async def test_who_hangs_up_in_line_leaves_the_line() -> None:
         assert 1 == sessions.describe()["sessions"]["live"]
 
 
-# --- calls ---------------------------------------------------------------------------------------------------
+# --- calls ---
 
 
 async def test_a_call_goes_on_when_its_client_hangs_up_and_a_retry_gets_its_reply(player: Player) -> None:
@@ -254,7 +254,7 @@ async def test_without_a_session_there_is_an_answer_that_a_model_understands(ses
         await Player(sessions, "0" * 32).call("add", by=1)
 
 
-# --- ends ----------------------------------------------------------------------------------------------------
+# --- ends ---
 
 
 async def test_a_verdict_is_remembered(player: Player) -> None:
@@ -354,7 +354,9 @@ async def test_a_session_that_takes_too_long_is_judged_by_what_it_left(player: P
     row = {"expected": 3, "limits": {"session_seconds": 1.0}}
     await player.seed(row)
     await player.call("add", by=3)
-    assert (409, "session over (session_deadline): it takes no more calls.") == await player.call("nap", seconds=9.0)
+    assert (409, "session over (session_deadline): it takes no more calls.") == await player.call(
+        "nap", seconds=9.0
+    )
     fields = await player.verify(row)
     assert (1.0, "session_deadline") == (fields["reward"], fields["ended_by"])
 
@@ -387,7 +389,9 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
-async def test_a_shutdown_waits_for_calls_in_progress_and_answers_those_that_take_too_long(sessions: Sessions) -> None:
+async def test_a_shutdown_waits_for_calls_in_progress_and_answers_those_that_take_too_long(
+    sessions: Sessions,
+) -> None:
     quick, slow = Player(sessions), Player(sessions)
     await quick.seed(ROW)
     await slow.seed(ROW)
@@ -408,7 +412,7 @@ async def test_leaving_the_block_ends_every_session() -> None:
     assert 0 == sessions.describe()["sandboxes"]
 
 
-# --- verifying without a session -----------------------------------------------------------------------------
+# --- verifying without a session ---
 
 
 async def test_without_a_session_a_stateful_rollout_is_masked(sessions: Sessions) -> None:
@@ -424,7 +428,7 @@ async def test_without_a_session_a_stateless_rollout_is_judged_again() -> None:
             await Player(sessions).verify({"expected": "3"})
 
 
-# --- memory --------------------------------------------------------------------------------------------------
+# --- memory ---
 
 
 async def test_ended_sessions_are_forgotten_after_a_while() -> None:

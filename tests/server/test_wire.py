@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import STATUS, ClientError, InvalidBody, NotJson, ServerError
-from server.wire import Row, SeedRequest, VerifyRequest, dump, internal_error, parse, refusal
+from server.wire import Row, SeedRequest, VerifyRequest, dump, internal_error, parse
 from tests.server.test_shapes import JSON, Part
 
 OBJECTS = st.dictionaries(st.text(max_size=5), JSON, max_size=4)
@@ -34,7 +35,9 @@ def test_nothing_reads_as_null(body: bytes) -> None:
     assert parse(body) is None
 
 
-@pytest.mark.parametrize("body", [b"{", b"NaN", b'{"a":Infinity}', b"\xff", b'"\xed\xa0\x80"', b"[" * 100_000, b"{}x"])
+@pytest.mark.parametrize(
+    "body", [b"{", b"NaN", b'{"a":Infinity}', b"\xff", b'"\xed\xa0\x80"', b"[" * 100_000, b"{}x"]
+)
 def test_what_is_no_json_is_refused(body: bytes) -> None:
     with pytest.raises(NotJson):
         parse(body)
@@ -42,29 +45,32 @@ def test_what_is_no_json_is_refused(body: bytes) -> None:
 
 def test_trajectories_may_hold_infinities() -> None:
     body = b'{"row":1,"response":{"logprob":-Infinity}}'
-    assert b'{"row":1,"response":{"logprob":-Infinity},"reward":1.0}' == VerifyRequest.parse(body).echo({"reward": 1.0})
+    assert b'{"row":1,"response":{"logprob":-Infinity},"reward":1.0}' == VerifyRequest.parse(body).echo(
+        {"reward": 1.0}
+    )
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_parsed_or_refused(body: bytes) -> None:
     for read in (parse, VerifyRequest.parse):
-        try:
+        with contextlib.suppress(NotJson, InvalidBody):
             read(body)
-        except ClientError as error:
-            assert refusal(error).status in {400, 422}
 
 
 @given(OBJECTS, OBJECTS)
-def test_an_echo_is_the_body_and_the_fields_and_the_fields_win(body: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_an_echo_is_the_body_and_the_fields_and_the_fields_win(
+    body: dict[str, Any], fields: dict[str, Any]
+) -> None:
     raw = json.dumps(body, indent=1).encode()
     assert body | fields == json.loads(VerifyRequest.parse(raw).echo(fields))
 
 
 def test_an_echo_repeats_the_numbers_as_they_were_written() -> None:
     raw = b' {"x": 1.10e2, "n": 123456789012345678901234567890} \n'
-    assert b'{"x": 1.10e2, "n": 123456789012345678901234567890,"reward":0.0}' == VerifyRequest.parse(raw).echo(
-        {"reward": 0.0}
-    ).strip()
+    assert (
+        b'{"x": 1.10e2, "n": 123456789012345678901234567890,"reward":0.0}'
+        == VerifyRequest.parse(raw).echo({"reward": 0.0}).strip()
+    )
 
 
 @pytest.mark.parametrize("body", [b'{"a":1}', b'{"response":null}', b'{"response":[]}'])
@@ -87,12 +93,19 @@ def row(**fields: Any) -> Row:
 def test_what_agents_add_and_change_on_the_way_is_no_difference() -> None:
     seeded = row(expected=1, responses_create_params={"input": [1], "tools": None}, _ng_task_index=0)
     verified = row(
-        expected=1, responses_create_params={"input": [1]}, _ng_rollout_index=3, agent_ref={}, response={}, more=1
+        expected=1,
+        responses_create_params={"input": [1]},
+        _ng_rollout_index=3,
+        agent_ref={},
+        response={},
+        more=1,
     )
     assert seeded.differs_in(verified) is None
 
 
-@pytest.mark.parametrize("other", [{}, {"expected": 2}, {"expected": "1"}, {"expected": True}, {"expected": None}])
+@pytest.mark.parametrize(
+    "other", [{}, {"expected": 2}, {"expected": "1"}, {"expected": True}, {"expected": None}]
+)
 def test_another_task_is_a_difference(other: dict[str, Any]) -> None:
     assert "expected" == row(expected=1).differs_in(Row.of(other))
 

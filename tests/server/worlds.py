@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -34,10 +35,9 @@ class CountTask:
 @tool
 def add(state: dict[str, Any], by: int) -> dict[str, Any]:
     """Add to the counter."""
-    with open("count.txt") as file:
-        count = int(file.read()) + by
-    with open("count.txt", "w") as file:
-        file.write(str(count))
+    path = Path("count.txt")
+    count = int(path.read_text()) + by
+    path.write_text(str(count))
     state["calls"] = state.get("calls", 0) + 1
     return {"count": count, "calls": state["calls"]}
 
@@ -46,7 +46,7 @@ def add(state: dict[str, Any], by: int) -> dict[str, Any]:
 def nap(state: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Sleep, and leave a trace."""
     time.sleep(seconds)
-    with open("naps.txt", "a") as file:
+    with Path("naps.txt").open("a") as file:
         file.write("nap\n")
     return {"slept": seconds}
 
@@ -72,7 +72,9 @@ class Counting(Environment[CountTask]):
         count = int(rollout.final_state.text("count.txt"))
         naps = rollout.final_state.text("naps.txt", "").count("nap")
         fields = {"count": count, "naps": naps, "calls": len(rollout.calls), "said": rollout.final_text}
-        return Verdict(float(count == rollout.task.expected), fields | {"ended_by": rollout.final_state.ended_by})
+        return Verdict(
+            float(count == rollout.task.expected), fields | {"ended_by": rollout.final_state.ended_by}
+        )
 
 
 class Answering(Environment[CountTask]):

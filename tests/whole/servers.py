@@ -57,7 +57,12 @@ def started(command: list[str], log: Path, **environ: str) -> Iterator[subproces
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("CRECHE_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=inherited | environ, cwd=log.parent
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=inherited | environ,
+            cwd=log.parent,
         )
     try:
         yield process

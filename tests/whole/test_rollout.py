@@ -38,12 +38,14 @@ def _client(server: Server) -> Iterator[httpx.Client]:
 
 def test_a_whole_rollout(client: httpx.Client) -> None:
     assert "{}" == client.post("/seed_session", json=ROW).text
-    assert '{"outcome":"ok","stdout":"","stderr":"","result":"6"}' == client.post(
-        "/python", json={"code": "text = open('a.txt').read(); len(text)"}
-    ).text
-    assert '{"outcome":"ok","stdout":"text é\\n","stderr":"","exit_code":0}' == client.post(
-        "/bash", json={"command": "cat a.txt; echo"}
-    ).text
+    assert (
+        '{"outcome":"ok","stdout":"","stderr":"","result":"6"}'
+        == client.post("/python", json={"code": "text = open('a.txt').read(); len(text)"}).text
+    )
+    assert (
+        '{"outcome":"ok","stdout":"text é\\n","stderr":"","exit_code":0}'
+        == client.post("/bash", json={"command": "cat a.txt; echo"}).text
+    )
     assert {"result": "'text é'"}.items() <= client.post("/python", json={"code": "text"}).json().items()
     assert "ok" == client.post("/write_file", json={"path": "b.txt", "content": "text é"}).json()["outcome"]
     reply = client.post("/verify", json={**ROW, "response": RESPONSE})
@@ -81,8 +83,12 @@ def test_the_ways_to_ask_whether_it_is_up(client: httpx.Client) -> None:
 
 def test_tools_are_function_definitions(client: httpx.Client) -> None:
     tools = client.get("/tools").json()
-    assert ["python", "bash", "read_file", "write_file", "edit_file", "list_files"] == [tool["name"] for tool in tools]
-    assert all(tool["type"] == "function" and not tool["parameters"]["additionalProperties"] for tool in tools)
+    assert ["python", "bash", "read_file", "write_file", "edit_file", "list_files"] == [
+        tool["name"] for tool in tools
+    ]
+    assert all(
+        tool["type"] == "function" and not tool["parameters"]["additionalProperties"] for tool in tools
+    )
 
 
 def test_every_reply_sets_the_sessions_cookie(client: httpx.Client) -> None:
@@ -103,7 +109,9 @@ def test_every_reply_sets_the_sessions_cookie(client: httpx.Client) -> None:
         client.post("/python", json={"code": "1"}),
         client.post("/close_session", json={}),
     ]
-    assert [200, 422, 400, 404, 404, 405, 405, 413, 400, 200, 200, 409, 200] == [reply.status_code for reply in replies]
+    assert [200, 422, 400, 404, 404, 405, 405, 413, 400, 200, 200, 409, 200] == [
+        reply.status_code for reply in replies
+    ]
     assert [{name: value}] * len(replies) == [dict(reply.cookies) for reply in replies]
 
 
@@ -115,7 +123,12 @@ def test_a_reply_without_a_session_offers_a_cookie_and_a_seed_takes_it_up(client
 
 def test_agents_that_replace_their_cookies_stay_in_their_session(server: Server) -> None:
     cookies: Any = {}
-    for path, body in (("/seed_session", ROW), ("/python", {"code": "x = 1"}), ("/no", {}), ("/python", {"code": "x"})):
+    for path, body in (
+        ("/seed_session", ROW),
+        ("/python", {"code": "x = 1"}),
+        ("/no", {}),
+        ("/python", {"code": "x"}),
+    ):
         reply = httpx.post(server.url + path, json=body, cookies={**cookies, "session": "another.servers"})
         cookies = dict(reply.cookies)
     assert "1" == reply.json()["result"]
@@ -147,7 +160,16 @@ def test_an_empty_body_is_no_arguments(client: httpx.Client, body: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/..%2fpython", "/python/", "/creche:write_bytes", "/%70ython%00", "/verify?x=1", "/aggregate_metrics"]
+    "path",
+    [
+        "/nothing",
+        "/..%2fpython",
+        "/python/",
+        "/creche:write_bytes",
+        "/%70ython%00",
+        "/verify?x=1",
+        "/aggregate_metrics",
+    ],
 )
 def test_a_name_that_is_no_tool_does_not_exist(client: httpx.Client, path: str) -> None:
     client.post("/seed_session", json=ROW)

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox.inside.processes import kill_family, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.orphans  # they become this process's children, as they become init's
 
@@ -29,8 +32,12 @@ KINDS = {
     "a grandchild": "if os.fork() == 0:\n  if os.fork() == 0: stay()\n  time.sleep(60)",
     "an orphan": "if os.fork() == 0:\n  if os.fork() == 0: stay()\n  os._exit(0)\nos.wait()",
     "one with a session of its own": "if os.fork() == 0:\n  os.setsid(); stay()",
-    "one that ignores all it can": "if os.fork() == 0:\n  signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); stay()",
-    "one that is stopped": "pid = os.fork()\nif pid == 0: stay()\ntime.sleep(0.1); os.kill(pid, signal.SIGSTOP)",
+    "one that ignores all it can": (
+        "if os.fork() == 0:\n  signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); stay()"
+    ),
+    "one that is stopped": (
+        "pid = os.fork()\nif pid == 0: stay()\ntime.sleep(0.1); os.kill(pid, signal.SIGSTOP)"
+    ),
     "one with an odd name": "if os.fork() == 0:\n  open('/proc/self/comm', 'w').write(') R 1 (x'); stay()",
 }
 

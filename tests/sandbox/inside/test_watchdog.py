@@ -1,11 +1,15 @@
-"""What the watchdog adds up, asked from inside of a real session, where it looks at nothing but that session."""
+"""What the watchdog adds up, asked inside of a real session, where it sees nothing but that session."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from sandbox.box import Box
 from tests.sandbox.handlers import run, value
+
+if TYPE_CHECKING:
+    from sandbox.box import Box
 
 LOOK = """
 from sandbox.inside import watchdog

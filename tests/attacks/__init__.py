@@ -1,0 +1,1 @@
+"""What hostile code tries against the sandbox, each attempt live: one test for a row of the catalogue."""
