@@ -28,6 +28,9 @@ from sandbox.pipes import open_lane_pipes
 from sandbox.posture import Posture
 from sandbox.profile import Profile
 
+SMALL_INODES, SMALL_BYTES = 32, 256 * 1024
+"""A final state this small is read where it is asked for, in less time than a worker thread takes to start."""
+
 ORDER_SECONDS = 5.0
 """How long init may take to start or end a lane: it only forks or kills. After that the session is ended."""
 
@@ -51,7 +54,7 @@ class Box:
     _tree: int = attrs.field(alias="tree")
     _group: Group | None = attrs.field(alias="group")
     _lanes: dict[str, Lane] = attrs.field(alias="lanes")
-    _locks: dict[str, trio.Lock] = attrs.field(factory=dict[str, trio.Lock])
+    _turns: dict[str, trio.Lock] = attrs.field(factory=dict[str, trio.Lock])
     _calls: list[CallRecord] = attrs.field(factory=list[CallRecord])
     _ending: Ending | None = None
     _final: FinalState | None = None
@@ -60,7 +63,12 @@ class Box:
     _lanes_cpu_seconds: float = 0.0
 
     async def call(
-        self, tool: str, arguments: Mapping[str, Any], *, seconds: float | None = None
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        is_logged: bool = True,
     ) -> Observation:
         """Have a handler of the profile run inside, and return what came of it.
 
@@ -70,6 +78,7 @@ class Box:
             tool: the handler's name.
             arguments: its arguments (JSON).
             seconds: this call's deadline, in place of `limits.call_seconds`.
+            is_logged: whether the final state's log of calls has it; not so for errands of the server itself.
 
         Raises:
             Gone: the sandbox has ended, or ended during the call by no fault of the guest's.
@@ -83,11 +92,19 @@ class Box:
         handler = next((each for each in self._profile.handlers if each.name == tool), None)
         if handler is None:
             raise KeyError(tool)
-        async with self._locks.setdefault(handler.lane, trio.Lock()):
+        turn = self._turns.setdefault(handler.lane, trio.Lock())
+        try:
+            turn.acquire_nowait()  # `async with` would cost a turn of the event loop even when nobody waits
+        except trio.WouldBlock:
+            await turn.acquire()
+        try:
             observation = await self._call_on(
                 handler.lane, tool, arguments, seconds or self.limits.call_seconds
             )
-        self._calls.append(CallRecord(tool, arguments, observation))
+        finally:
+            turn.release()
+        if is_logged:
+            self._calls.append(CallRecord(tool, arguments, observation))
         return observation
 
     async def _call_on(
@@ -236,9 +253,12 @@ class Box:
 
     async def _capture(self) -> FinalState:
         try:
-            files, rejected = await trio.to_thread.run_sync(
-                capture_tree, self._tree, b"workspace", self.limits
-            )
+            if _is_small(self._tree):
+                files, rejected = capture_tree(self._tree, b"workspace", self.limits)
+            else:
+                files, rejected = await trio.to_thread.run_sync(
+                    capture_tree, self._tree, b"workspace", self.limits
+                )
         except OSError as error:
             msg = f"the final state could not be captured: {error}"
             raise Exhausted(msg) from None
@@ -265,6 +285,13 @@ class Box:
         self._init.close()
         os.close(self._tree)
         self._tree = -1
+
+
+def _is_small(tree: int) -> bool:
+    """Whether so little was written that reading it takes less time than handing it to a thread."""
+    used = os.fstatvfs(tree)
+    used_bytes = (used.f_blocks - used.f_bfree) * used.f_frsize
+    return used.f_files - used.f_ffree <= SMALL_INODES and used_bytes <= SMALL_BYTES
 
 
 def _observe(lane: Lane, exchange: Exchange, *, is_reset: bool = False) -> Observation:

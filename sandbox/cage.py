@@ -163,12 +163,13 @@ async def _spawn(plan: dict[str, Any]) -> tuple[trio.Process, socket.socket]:
             cwd="/",
             start_new_session=True,  # a Ctrl-C at the terminal is for the server, which ends this in order
         )
-    except BaseException as error:
+    except OSError as error:
         ours.close()
-        if not isinstance(error, OSError):
-            raise
         msg = f"the keeper could not be spawned: {error}"
         raise Exhausted(msg) from None
+    except BaseException:
+        ours.close()
+        raise
     finally:
         if spec >= 0:
             os.close(spec)

@@ -11,6 +11,8 @@ Runs on both sides of the cage, so it imports the standard library only.
 from __future__ import annotations
 
 import json
+import math
+import re
 import struct
 from collections.abc import Iterable
 from typing import Any, cast
@@ -28,6 +30,12 @@ MAX_DEPTH = 100
 down a stack or in a
 Python that recurses less deeply: else a guest could choose an error of ours."""
 
+MAX_VALUES = 250_000
+"""Values in one message. Sixteen megabytes of ``[],[],…`` would be half a gigabyte once read, and seconds in
+which a server reads nothing else."""
+
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
 _MAX_DEPTH_ERRORS = (RecursionError, ValueError)
 
 
@@ -39,15 +47,31 @@ def encode(message: dict[str, Any], max_bytes: int) -> bytes:
     """Return `message` as one frame.
 
     Raises:
-        FrameError: the encoded message is longer than `max_bytes`, or nested deeper than `MAX_DEPTH`.
+        FrameError: the encoded message is longer than `max_bytes`, nested deeper than `MAX_DEPTH`, or has
+            more than `MAX_VALUES`.
         TypeError, ValueError: the message is not JSON.
     """
     body = json.dumps(message, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
     if len(body) > max_bytes:
         msg = f"a message of {len(body)} bytes is over the bound of {max_bytes}"
         raise FrameError(msg)
+    _check_count(body)
     _check_depth(message, body)
     return HEADER.pack(len(body)) + body
+
+
+def _check_count(body: bytes) -> None:
+    if _count_values(body) <= MAX_VALUES:  # nearly always
+        return
+    # What stands in strings does not count; but leaving out a million of them would take long itself.
+    quotes = body.count(b'"') - body.count(b'\\"')
+    if quotes > 4 * MAX_VALUES or _count_values(_STRING.sub(b"", body)) > MAX_VALUES:
+        msg = f"a message has more than {MAX_VALUES} values"
+        raise FrameError(msg)
+
+
+def _count_values(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _check_depth(message: dict[str, Any], body: bytes) -> None:
@@ -73,14 +97,36 @@ def _no_constant(name: str) -> None:
     raise ValueError(msg)
 
 
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):  # 1e999 reads as infinity, which nobody could write again
+        msg = "a number is too large"
+        raise ValueError(msg)
+    return number
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; of two values for one key, which one counts must not depend on who reads."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        msg = "a key comes twice"
+        raise ValueError(msg)
+    return made
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_unique)
+
+
 def decode(body: bytes) -> dict[str, Any]:
     """Return the object that a frame's body holds.
 
     Raises:
-        FrameError: it is not UTF-8, not JSON (NaN and infinities are not), too deep, or not an object.
+        FrameError: it is not UTF-8, not JSON (NaN, infinities and repeated keys are not), too deep, of too
+            many values, or not an object.
     """
+    _check_count(body)
     try:
-        message: Any = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        message: Any = _DECODER.decode(body.decode("utf-8"))
     except _MAX_DEPTH_ERRORS as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         msg = f"a frame's body is not JSON: {type(error).__name__}"
         raise FrameError(msg) from None

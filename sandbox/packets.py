@@ -9,6 +9,7 @@ Runs on both sides of the cage, so it imports the standard library only.
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import socket
@@ -29,7 +30,15 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: list[int]
     Raises:
         OSError: the other end is gone, or (on a non-blocking socket) its queue is full.
     """
-    socket.send_fds(channel, [json.dumps(message).encode()], descriptors or [], socket.MSG_NOSIGNAL)
+    rights = array.array("i", descriptors or ())
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+    channel.sendmsg([json.dumps(message).encode()], ancillary, socket.MSG_NOSIGNAL)
+
+
+def send_last(channel: socket.socket, message: dict[str, Any]) -> None:
+    """Send one message before this process exits; whether anybody still listens makes no difference."""
+    with contextlib.suppress(OSError):
+        send(channel, message)
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:

@@ -18,11 +18,12 @@ class HeldProcess:
 
     def pid(self) -> int:
         """Return its pid as seen from here; 0 or less once it is gone."""
-        with open(f"/proc/self/fdinfo/{self._descriptor}", encoding="ascii") as file:
-            for row in file:
-                if row.startswith("Pid:"):
-                    return int(row.split()[1])
-        return -1
+        file = os.open(f"/proc/self/fdinfo/{self._descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _, found, rest = os.read(file, 4096).partition(b"\nPid:")
+        finally:
+            os.close(file)
+        return int(rest.partition(b"\n")[0]) if found else -1
 
     def send(self, number: int) -> None:
         """Send a signal; nothing happens when the process is gone already."""

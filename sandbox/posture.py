@@ -98,7 +98,16 @@ def _read(path: str) -> str:
 
 
 def _check_status(pid: int, outside_user: int) -> None:
-    rows = dict(row.split(":", 1) for row in _read(f"/proc/{pid}/status").splitlines() if ":" in row)
+    text = _read(f"/proc/{pid}/status")
+    ids = f"\t{outside_user}" * 4
+    wanted_rows = (
+        *(f"\n{name}:\t{wanted}\n" for name, wanted in _STATUS.items()),
+        f"\nUid:{ids}\n",
+        f"\nGid:{ids}\n",
+    )
+    if all(row in text for row in wanted_rows):
+        return
+    rows = dict(row.split(":", 1) for row in text.splitlines() if ":" in row)
     for name, wanted in _STATUS.items():
         found = rows.get(name, "").strip()
         if found != wanted:

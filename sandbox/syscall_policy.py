@@ -47,11 +47,11 @@ ALLOWED = frozenset(
     sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval
     sched_yield select sendmmsg sendmsg sendto set_robust_list set_thread_area set_tid_address
     setfsgid setfsuid setgid setgroups setitimer setpgid setregid setresgid setresuid setreuid
-    setrlimit setsid setuid setxattr shutdown sigaltstack signalfd signalfd4 stat statfs statx
-    symlink symlinkat sync_file_range sysinfo tgkill time timer_create timer_delete
-    timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime
-    times tkill truncate umask uname unlink unlinkat utime utimensat utimes vfork wait4 waitid
-    waitpid write writev
+    setsid setuid setxattr shutdown sigaltstack signalfd signalfd4 stat statfs statx symlink
+    symlinkat sync_file_range sysinfo tgkill time timer_create timer_delete timer_getoverrun
+    timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill
+    truncate umask uname unlink unlinkat utime utimensat utimes vfork wait4 waitid waitpid write
+    writev
     """.split()
 )
 """Allowed with any arguments. Names that an architecture lacks are skipped there.
@@ -66,16 +66,18 @@ POINTLESS = frozenset({"sync", "syncfs"})
 """Answer success and do nothing: what is writable is memory, and the host's disks are not to be flushed."""
 
 NEEDS_MEMORY_CGROUP = frozenset({"memfd_create"})
-"""Memory that belongs to no process and no mount: only a control group can count it."""
+"""Memory that belongs to no process and no mount: only a control group can count it. So can only it the pages of a
+shared anonymous mapping, which stay when they are given up, or unmapped but for one."""
 
 OWN_PROCESS = {
-    **dict.fromkeys("prlimit64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler".split()),
+    **dict.fromkeys("sched_setaffinity sched_setattr sched_setparam sched_setscheduler".split()),
     "setpriority": 0,  # PRIO_PROCESS; the others are groups and users
     "ioprio_set": 1,  # IOPRIO_WHO_PROCESS
 }
 """Allowed for the calling process, named as 0; EPERM for any other. Init has the same user id as what it
-guards, so the kernel would let everybody inside lower its limits and its share of the processor. The value
-is what the first argument must be, where the second names the process."""
+guards, so the kernel would let everybody inside lower its share of the processor, and its limits:
+`prlimit64` has rules of the same kind. The value is what the first argument must be, where the second names
+the process."""
 
 FORBIDDEN = frozenset(
     """
@@ -134,6 +136,12 @@ _HUGE_PAGES = {"mmap": (3, 0x40000), "memfd_create": (1, 0x4)}
 """Name to the place of the flags, and the flag for huge pages: they are the host's reserve, in no group's
 count."""
 
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
+
+_RLIMIT_CORE = 4
+"""Stays at the 1 that init set. Many programs ask for 0, with the best of intentions, and are told that it is
+done; but at 0 the kernel would still feed a crash to the program that the host's core_pattern names."""
+
 _IOCTL_LOOPBACK = tuple(range(0x8910, 0x8946))
 """SIOCGIFNAME and its kin, for what lists the interfaces of its own network namespace."""
 
@@ -172,14 +180,25 @@ def _rules(*, loopback: bool, memory_cgroup: bool) -> Iterator[_Rule]:
     yield from ((errno.EPERM, name) for name in FORBIDDEN)
     yield from ((0, name) for name in POINTLESS)
     for name, (place, flag) in _HUGE_PAGES.items():
-        if memory_cgroup or name not in NEEDS_MEMORY_CGROUP:
+        if memory_cgroup:
             yield None, name, (place, "MASKED_EQ", flag, 0)
+        elif name not in NEEDS_MEMORY_CGROUP:
+            for kind in (0, _MAP_SHARED, _MAP_ANONYMOUS):
+                yield None, name, (place, "MASKED_EQ", flag | _MAP_SHARED | _MAP_ANONYMOUS, kind)
     yield from ((None, "prctl", _low_word(0, option)) for option in _PRCTL)
     yield from ((None, "fcntl", _low_word(1, command)) for command in _FCNTL)
     for request in _IOCTL + (_IOCTL_LOOPBACK if loopback else ()):
         yield None, "ioctl", _low_word(1, request)
     yield None, "clone", (0, "MASKED_EQ", _ANY_NAMESPACE, 0)
     yield None, "personality", _low_word(0, _PERSONALITY_QUERY)
+    yield errno.EPERM, "prlimit64", (0, "NE", 0)
+    for limit in range(16):
+        if limit != _RLIMIT_CORE:
+            yield None, "setrlimit", (0, "EQ", limit)
+            yield None, "prlimit64", (0, "EQ", 0), (1, "EQ", limit)
+    yield 0, "setrlimit", (0, "EQ", _RLIMIT_CORE)
+    yield None, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "EQ", 0)
+    yield 0, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "NE", 0)
     for name, kind in OWN_PROCESS.items():
         if kind is None:
             yield None, name, (0, "EQ", 0)

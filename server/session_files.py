@@ -32,7 +32,7 @@ async def write_file(box: Box, path: str, content: str | bytes) -> None:
     """
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     arguments = {"path": path, "data": base64.b64encode(data).decode("ascii")}
-    observation = await box.call(WRITER.name, arguments)
+    observation = await box.call(WRITER.name, arguments, is_logged=False)
     if observation.outcome is not Outcome.OK:
         msg = f"could not write {path!r} into the session: {observation.error or observation.outcome}"
         raise SeedError(msg)

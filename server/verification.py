@@ -55,7 +55,7 @@ class Judge:
         rollout: Rollout[Any] = Rollout(
             task=task,
             response=response,
-            final_state=_without_our_calls(final_state),
+            final_state=final_state,
             launcher=self.launcher,
             verifier=self.environment.verifier or VERIFIER,
         )
@@ -85,12 +85,6 @@ def _innermost(error: Exception) -> Exception:
         return error
     group = cast("ExceptionGroup[Exception]", error)
     return _innermost(group.exceptions[0]) if len(group.exceptions) == 1 else group
-
-
-def _without_our_calls(final_state: FinalState) -> FinalState:
-    """Leave the server's own errands, whose names hold a colon, out of the log of calls."""
-    calls = tuple(call for call in final_state.calls if ":" not in call.tool)
-    return attrs.evolve(final_state, calls=calls)
 
 
 def _fields_of(verdict: Any) -> dict[str, Any]:

@@ -38,6 +38,7 @@ ROOT = "/tmp"
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 _DEVICE_MODE = 0o666
+_ZERO_MODE = 0o444  # whoever may write to it may map it shared: see `_WRITABLE_DEVICES` in init
 
 
 def main(spec_descriptor: int, steering_descriptor: int) -> None:
@@ -49,7 +50,9 @@ def main(spec_descriptor: int, steering_descriptor: int) -> None:
             spec = json.load(file)
         zygote = _start(spec, spec_descriptor, steering_descriptor, step)
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
-        packets.send(steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"})
+        packets.send_last(
+            steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"}
+        )
         os._exit(1)
     steering.close()
     _, status = os.waitpid(zygote, 0)
@@ -150,8 +153,9 @@ def _add_devices(devices: list[tuple[int, str]]) -> None:
     """Make the device nodes, or where that is not allowed bind the host's, taken before, over empty files."""
     if not devices:
         for name, (major, minor) in _DEVICES.items():
-            os.mknod(f"{ROOT}/dev/{name}", stat.S_IFCHR | _DEVICE_MODE, os.makedev(major, minor))
-            os.chmod(f"{ROOT}/dev/{name}", _DEVICE_MODE)
+            mode = _ZERO_MODE if name == "zero" else _DEVICE_MODE
+            os.mknod(f"{ROOT}/dev/{name}", stat.S_IFCHR | mode, os.makedev(major, minor))
+            os.chmod(f"{ROOT}/dev/{name}", mode)
     for tree, name in devices:
         _touch(f"{ROOT}/dev/{name}")
         mounts.restrict_tree(
@@ -209,6 +213,8 @@ def _become_zygote(
         ]
         os.execve(spec["python"], arguments, spec["environment"])
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
-        packets.send(steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"})
+        packets.send_last(
+            steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"}
+        )
         sys.stderr.flush()
         os._exit(1)

@@ -32,6 +32,9 @@ USER = 1000
 """The session's user and group id, as seen inside."""
 
 WORKSPACE = "/workspace"
+_WRITABLE_DEVICES = ("null", "full", "random", "urandom")
+"""Not zero: mapped shared it is memory that belongs to no process, which the watchdog could not count."""
+
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -58,7 +61,7 @@ def run(
         policy: the seccomp program.
         landlock_abi: the Landlock ABI to use, 0 for none.
     """
-    line = socket.socket(fileno=descriptors[0])
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptors[0])
     try:
         pipes, groups = descriptors[1:5], descriptors[5:]
         os.dup2(1, 2)  # the zygote's stderr is the server's; from here on there is only /dev/null
@@ -73,15 +76,9 @@ def run(
         os.close(lane_pidfd)
         supervisor.serve()
     except BaseException as error:  # noqa: BLE001 - reported, then the session ends
-        _report(line, request["lane"], f"{type(error).__name__}: {error}")
+        what = f"{type(error).__name__}: {error}"
+        packets.send_last(line, {"op": "failed", "lane": request["lane"], "error": what})
     os._exit(1)
-
-
-def _report(line: socket.socket, lane_name: str, error: str) -> None:
-    try:
-        packets.send(line, {"op": "failed", "lane": lane_name, "error": error})
-    except OSError:
-        pass  # the server is gone, and so shall we be
 
 
 def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: bytes, landlock_abi: int) -> int:
@@ -112,7 +109,8 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
             landlock_abi,
             (
                 ("/", landlock.READ),
-                ("/dev", landlock.READ_WRITE_FILES),
+                ("/dev", landlock.READ),
+                *((f"/dev/{name}", landlock.READ_WRITE_ONE) for name in _WRITABLE_DEVICES),
                 ("/proc", landlock.READ_WRITE_FILES),
                 (WORKSPACE, ~0),
                 ("/tmp", ~0),
@@ -152,11 +150,11 @@ def _raise_loopback() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
 
 
-def _set_rlimits(request: dict[str, Any]) -> None:
+def set_common_rlimits() -> None:
+    """Set what is the same for every session; once, in the zygote, whose children inherit it."""
     for kind, soft, hard in (
-        (resource.RLIMIT_NPROC, request["processes"], request["processes"]),
         (resource.RLIMIT_NOFILE, 1024, 1024),
-        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_CORE, 1, 1),  # 0 would still start the program that core_pattern names, on the host
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
         (resource.RLIMIT_SIGPENDING, 1024, 1024),
@@ -164,10 +162,18 @@ def _set_rlimits(request: dict[str, Any]) -> None:
         (resource.RLIMIT_NICE, 0, 0),
         (resource.RLIMIT_STACK, 8 << 20, 64 << 20),
     ):
-        hardest = resource.getrlimit(kind)[1]
-        if hardest != resource.RLIM_INFINITY:
-            soft, hard = min(soft, hardest), min(hard, hardest)  # noqa: PLW2901 - never above what we have
-        resource.setrlimit(kind, (soft, hard))
+        _lower_rlimit(kind, soft, hard)
+
+
+def _set_rlimits(request: dict[str, Any]) -> None:
+    _lower_rlimit(resource.RLIMIT_NPROC, request["processes"], request["processes"])
+
+
+def _lower_rlimit(kind: int, soft: int, hard: int) -> None:
+    hardest = resource.getrlimit(kind)[1]
+    if hardest != resource.RLIM_INFINITY:
+        soft, hard = min(soft, hardest), min(hard, hardest)
+    resource.setrlimit(kind, (soft, hard))
 
 
 class Init:

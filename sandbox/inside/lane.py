@@ -10,6 +10,7 @@ Descriptors of a lane: 0 is /dev/null, 1 and 2 its streams, 3 requests, 4 replie
 
 from __future__ import annotations
 
+import gc
 import importlib
 import linecache
 import os
@@ -78,6 +79,7 @@ def run(name: str, pipes: list[int], toolbox: Toolbox) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # between calls; a late interrupt must not end the loop
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_IGN)  # as Python does at its start: they become exceptions
+        gc.enable()  # the zygote switched it off; what it froze stays out of the collector's sight
         privileges.set_dumpable(dumpable=True)
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         os.write(score, _OOM_SCORE)

@@ -45,7 +45,7 @@ def main() -> None:
         zygote = Zygote(spec, steering)
         zygote.prepare()
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
-        packets.send(
+        packets.send_last(
             steering,
             {"op": "failed", "step": "preparing the zygote", "error": f"{type(error).__name__}: {error}"},
         )
@@ -80,6 +80,7 @@ class Zygote:
                 )
                 raise RuntimeError(msg)
         lane.make_ready()
+        init.set_common_rlimits()
         self._toolbox = lane.load_toolbox(self._spec["handlers"])
         self._policy = base64.b64decode(self._spec["seccomp"])
         # The whole heap as it is now is shared with every session: keep the collector from writing into it.

@@ -260,6 +260,12 @@ def resident_bytes(pid: int | None = None) -> int:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def proportional_bytes(pid: int) -> int:
+    """Return a process's memory, a page that n processes share counted as an n-th."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next((int(row.split()[1]) << 10 for row in rows if row.startswith("Pss:")), 0)
+
+
 def used_disk(box: Box) -> tuple[int, int]:
     """Return how many bytes and inodes the session's writable tree holds, alive or dead."""
     tree = os.fstatvfs(box._tree)

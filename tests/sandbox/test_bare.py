@@ -26,6 +26,7 @@ def test_of_several_the_first_comes_out_and_the_group_is_its_cause() -> None:
 
 async def test_a_cancellation_gives_way_to_an_error() -> None:
     async def fail() -> None:
+        await trio.lowlevel.checkpoint()
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), bare_exceptions():  # noqa: PT012 - a nursery is what is under test

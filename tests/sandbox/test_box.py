@@ -44,6 +44,12 @@ async def test_a_box_that_was_left_without_finish_is_closed_and_cannot_be_finish
         await box.finish()
 
 
+async def test_an_errand_of_the_server_is_not_in_the_log_of_calls(box: Box) -> None:
+    await box.call("echo", {"value": 1}, is_logged=False)
+    await box.call("echo", {"value": 2})
+    assert [{"value": 2}] == [record.arguments for record in (await box.finish()).calls]
+
+
 async def test_an_unknown_tool_is_a_key_error_and_nothing_is_sent(box: Box) -> None:
     with pytest.raises(KeyError, match="gold"):
         await box.call("gold", {})

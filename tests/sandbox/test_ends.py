@@ -298,13 +298,16 @@ async def test_a_dead_keeper_leaves_nothing_and_the_launcher_goes_on(launcher: L
 
 
 async def test_leaving_the_block_by_an_exception_ends_the_session(launcher: Launcher) -> None:
+    boxes: list[Box] = []
+    inits: list[int] = []
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - bare, no group around it: that is the point
         async with launcher.open_sandbox(PROFILE, SMALL) as box:
-            init = box._init.pid()
+            boxes.append(box)
+            inits.append(box._init.pid())
             raise ZeroDivisionError
-    assert not is_alive(init)
+    assert not is_alive(inits[0])
     assert 0 == launcher.alive
-    assert Ending.CLOSED == await box.wait_ended()
+    assert Ending.CLOSED == await boxes[0].wait_ended()
 
 
 async def test_leaving_the_block_by_cancellation_ends_the_session_and_its_calls(launcher: Launcher) -> None:

@@ -74,6 +74,7 @@ def test_the_first_and_the_last_bytes_are_there() -> None:
 
 
 async def test_what_lies_in_the_pipe_is_collected_without_waiting_for_its_end() -> None:
+    await trio.lowlevel.checkpoint()
     reading, writing = os.pipe()
     pipe = OutputPipe(reading)
     os.write(writing, b"early ")

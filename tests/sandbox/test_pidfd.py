@@ -23,6 +23,7 @@ def _child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def test_a_process_that_is_gone_takes_no_signal_and_has_no_pid(child: subprocess.Popen[bytes]) -> None:
+    await trio.lowlevel.checkpoint()
     held = HeldProcess(os.pidfd_open(child.pid))
     child.communicate(b"\n")
     held.kill()
@@ -33,6 +34,7 @@ async def test_a_process_that_is_gone_takes_no_signal_and_has_no_pid(child: subp
 
 
 async def test_a_dead_process_that_nobody_waited_for_has_ended(child: subprocess.Popen[bytes]) -> None:
+    await trio.lowlevel.checkpoint()
     held = HeldProcess(os.pidfd_open(child.pid))
     assert not held.has_ended()
     held.kill()
@@ -44,6 +46,7 @@ async def test_a_dead_process_that_nobody_waited_for_has_ended(child: subprocess
 
 
 async def test_a_living_one_is_named_and_signalled(child: subprocess.Popen[bytes]) -> None:
+    await trio.lowlevel.checkpoint()
     held = HeldProcess(os.pidfd_open(child.pid))
     assert child.pid == held.pid()
     held.send(signal.SIGTERM)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from sandbox import posture
 from sandbox.cage_plan import OUTSIDE_IDS
@@ -72,6 +73,7 @@ def pids(box: Box) -> tuple[int, int]:
 async def test_a_real_session_passes_and_each_forged_promise_does_not(
     launcher: Launcher, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await trio.lowlevel.checkpoint()
     user = outside_user(launcher, box)
     check(pids(box), user)
     with pytest.raises(PostureMismatch, match="Uid"):
@@ -109,6 +111,7 @@ async def test_a_session_whose_posture_differs_never_comes_to_be(
 
 
 async def test_what_is_promised_is_what_this_machine_gives(launcher: Launcher, box: Box) -> None:
+    await trio.lowlevel.checkpoint()
     assert "full" == box.posture.tier
     assert launcher.host.landlock == box.posture.landlock
     assert "none" == box.posture.network

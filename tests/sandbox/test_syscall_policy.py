@@ -114,7 +114,7 @@ async def test_loopback_adds_the_internet_families_and_no_others(launcher: Launc
 async def test_calls_of_a_foreign_architecture_kill_the_process_or_are_absent(box: Box, code: bytes) -> None:
     machine_code = f"""
 import ctypes, mmap
-memory = mmap.mmap(-1, 4096, prot=7)
+memory = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=7)
 memory.write({code!r})
 function = ctypes.CFUNCTYPE(ctypes.c_long)(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
 result = function()

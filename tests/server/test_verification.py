@@ -72,13 +72,3 @@ async def test_a_verifier_has_only_so_long(autojump_clock: trio.testing.MockCloc
         fields["failure_kind"],
         fields["failure_reason"],
     )
-
-
-async def test_the_servers_own_errands_are_not_among_the_calls() -> None:
-    observation = Observation(outcome=Outcome.OK)
-    calls = tuple(CallRecord(tool, {}, observation) for tool in ("creche:write_bytes", "python"))
-    fields = await judge(
-        lambda rollout: Verdict(0.0, {"tools": [call.tool for call in rollout.calls]}),
-        FinalState(calls=calls),
-    )
-    assert ["python"] == fields["tools"]

@@ -1,0 +1,100 @@
+"""The kernel's part, played by the test: running a seccomp program, and looking at processes from outside."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+KILL, ALLOW = "kill", "allow"
+
+_INSTRUCTION = struct.Struct("=HBBI")
+_DATA = struct.Struct("=iIQ6Q")  # struct seccomp_data: number, architecture, instruction pointer, arguments
+_LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
+_CONDITIONS = {
+    0x15: lambda word, value: word == value,
+    0x25: lambda word, value: word > value,
+    0x35: lambda word, value: word >= value,
+    0x45: lambda word, value: bool(word & value),
+}
+_LARGEST_WORD = 0xFFFFFFFF
+
+
+class Program:
+    """A seccomp program, as a list of instructions that can be run without a kernel."""
+
+    def __init__(self, program: bytes) -> None:
+        """Read a program as `compile_policy` returns it."""
+        self._instructions = list(_INSTRUCTION.iter_unpack(program))
+
+    def verdict(self, architecture: int, number: int, *arguments: int) -> str:
+        """Return what becomes of a call: "allow", "kill", or the name of an errno; "done" for a feigned success."""
+        data = _DATA.pack(_signed(number), architecture, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
+        at = word = 0
+        while True:
+            code, if_true, if_false, value = self._instructions[at]
+            at += 1
+            if code == _LOAD:
+                (word,) = struct.unpack_from("=I", data, value)
+            elif code == _AND:
+                word &= value
+            elif code == _JUMP:
+                at += value
+            elif code in _CONDITIONS:
+                at += if_true if _CONDITIONS[code](word, value) else if_false
+            elif code == _RETURN:
+                return _meaning(value)
+            else:
+                msg = f"an instruction that seccomp policies here have never had: {code:#x}"
+                raise AssertionError(msg)
+
+    def argument_words(self) -> set[int]:
+        """Return the offsets in ``struct seccomp_data`` that the program ever looks at."""
+        return {value for code, _, _, value in self._instructions if code == _LOAD}
+
+    def interesting(self) -> list[int]:
+        """Return words that tell any two of its comparisons apart: each constant and its neighbours."""
+        constants = {value for code, _, _, value in self._instructions if code in _CONDITIONS or code == _AND}
+        near = {(value + step) & _LARGEST_WORD for value in constants for step in (-1, 0, 1)}
+        return sorted(near | {1 << bit for bit in range(32)} | {0, _LARGEST_WORD})
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 32) if number >= 1 << 31 else number
+
+
+def _meaning(returned: int) -> str:
+    kind, data = returned & 0xFFFF0000, returned & 0xFFFF
+    if kind == 0x7FFF0000:
+        return ALLOW
+    if kind == 0x00050000:
+        return errno.errorcode[data] if data else "done"
+    assert kind in (0x80000000, 0), hex(returned)
+    return KILL
+
+
+def memory_of(pid: int) -> bytes:
+    """Return what a process may write of its memory, from outside.
+
+    Raises:
+        PermissionError: it is not dumpable, and this is not root.
+    """
+    parts: list[bytes] = []
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for start, end in _writable(Path(f"/proc/{pid}/maps").read_text().splitlines()):
+            memory.seek(start)
+            try:
+                parts.append(memory.read(end - start))
+            except OSError:  # what is mapped beyond a file's end
+                continue
+    return b"".join(parts)
+
+
+def _writable(maps: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for row in maps:
+        span, mode = row.split()[:2]
+        if mode.startswith("rw"):
+            start, end = (int(word, 16) for word in span.split("-"))
+            yield start, end
