@@ -29,7 +29,8 @@ from sandbox.posture import Posture
 from sandbox.profile import Profile
 
 SMALL_INODES, SMALL_BYTES = 32, 256 * 1024
-"""A final state this small is read where it is asked for, in less time than a worker thread takes to start."""
+"""A final state this small is read where it is asked for, in less time than a worker thread takes to
+start."""
 
 ORDER_SECONDS = 5.0
 """How long init may take to start or end a lane: it only forks or kills. After that the session is ended."""
@@ -221,6 +222,11 @@ class Box:
             return Ending.CAGE_LOST
         return Ending.OUT_OF_MEMORY if self._count_out_of_memory() else Ending.KILLED
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or is being ended."""
+        return self._ending is not None or self._birth.dead.is_set()
+
     async def wait_ended(self) -> Ending:
         """Wait until the sandbox has ended by whatever road, and return which."""
         await self._birth.dead.wait()
@@ -278,6 +284,10 @@ class Box:
         """End it if it lives, and let go of everything of it. Shielded, with deadlines."""
         with trio.CancelScope(shield=True):
             await self.end(Ending.CLOSED)
+            with trio.move_on_after(ORDER_SECONDS):
+                for turn in list(self._turns.values()):
+                    async with turn:  # a call of another task has noticed the end by then
+                        pass
         for lane in self._lanes.values():
             lane.close()
         self._lanes.clear()

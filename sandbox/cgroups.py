@@ -4,8 +4,8 @@ Version 2 where a delegated subtree is writable, the version 1 controllers where
 nothing otherwise (then rlimits and the watchdog do the bounding, and the posture says so). A session's groups
 are made ahead of time, joined by its init as its first act, and removed once it is reaped.
 
-Groups are named ``creche-<pid>-<start time>/<number>`` after the server that owns them, so that the next
-start can tell what a killed server left from what a living one uses.
+Groups are named ``creche-<pid>-<start time>.<launcher>/<number>`` after the server that owns them, so that
+the next start can tell what a killed server left from what a living one uses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import attrs
 
 from sandbox.limits import Limits
 
-_OWN_NAME = re.compile(r"creche-(\d+)-(\d+)$")
+_OWN_NAME = re.compile(r"creche-(\d+)-(\d+)(\.\d+)?$")
+_SUBTREES = itertools.count()
 _V1_CONTROLLERS = ("memory", "pids")
 
 
@@ -41,8 +42,8 @@ class Group:
 
     Attributes:
         join: descriptors of their ``tasks`` (version 1) or ``cgroup.procs``, for the session's init to write
-            "0" to. Init has one thread, so both mean the same; but moving a whole process waits for an RCU grace
-            period, 10 ms on an idle machine, and a thread that moves itself does not.
+            "0" to. Init has one thread, so both mean the same; but moving a whole process waits for an RCU
+            grace period, 10 ms on an idle machine, and a thread that moves itself does not.
     """
 
     _folders: dict[str, str]
@@ -205,7 +206,7 @@ def open_control_groups() -> ControlGroups:
         The subtree; `version` 0 with the reason when there is none that can be used.
     """
     paths, mounts = _own_paths(), _mounts()
-    own = f"creche-{os.getpid()}-{start_time(os.getpid())}"
+    own = f"creche-{os.getpid()}-{start_time(os.getpid())}.{next(_SUBTREES)}"
     try:
         if all(name in mounts and name in paths for name in _V1_CONTROLLERS):
             parents = {name: _below(mounts[name], paths[name]) for name in _V1_CONTROLLERS}

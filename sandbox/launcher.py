@@ -20,6 +20,7 @@ from sandbox.host import Host, examine_host
 from sandbox.limits import Limits
 from sandbox.posture import Posture, Tier
 from sandbox.profile import Profile
+from sandbox.standby import Standby
 
 _OLDEST_KERNEL = (5, 12)
 
@@ -38,11 +39,17 @@ class Launcher:
     _tier: Tier
     _control_groups: ControlGroups
     _nursery: trio.Nursery
+    _ready_sessions: int
+    _standby: Standby = attrs.field(init=False)
     _cages: dict[Profile, Cage] = attrs.field(factory=dict[Profile, Cage])
     _building: dict[Profile, trio.Lock] = attrs.field(factory=dict[Profile, trio.Lock])
     _free_ids: list[int] = attrs.field(factory=lambda: list(range(IDS - 1, 0, -1)))
     alive: int = 0
     mismatches: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        """Make the standby, which starts sessions as this does."""
+        self._standby = Standby(self._ready_sessions, self._open_fresh, self._nursery)
 
     async def warm(self, profile: Profile) -> Cage:
         """Return the profile's cage, built now if there is none or if it has died.
@@ -58,6 +65,7 @@ class Launcher:
                 if isinstance(built, WouldNotStart):
                     raise built
                 cage = self._cages[profile] = built
+            self._standby.fill(profile)
             return cage
 
     def _plan(self, profile: Profile) -> dict[str, Any]:
@@ -84,15 +92,23 @@ class Launcher:
 
     @asynccontextmanager
     async def open_sandbox(self, profile: Profile, limits: Limits | None = None) -> AsyncGenerator[Box]:
-        """Start a session's sandbox; on the way out, by whatever road, kill it and wait until it is gone.
+        """Give out a session's sandbox, fresh in every case; on the way out kill it and see it gone.
 
         Raises:
             WouldNotStart: it could not be had; `Unsupported` when the machine or the configuration is to
                 blame, `Exhausted` when trying again later may help, `PostureMismatch` when it was not as
                 promised. Nothing of it is left, and the launcher stays usable.
         """
+        async with self._standby.borrow(profile, limits or profile.limits) as box:
+            self.alive += 1
+            try:
+                yield box
+            finally:
+                self.alive -= 1
+
+    @asynccontextmanager
+    async def _open_fresh(self, profile: Profile, limits: Limits) -> AsyncGenerator[Box]:
         cage = await self.warm(profile)
-        limits = limits or profile.limits
         with self._lend_user() as user, self._lend_group(limits) as group:
             try:
                 async with cage.starting:
@@ -100,12 +116,19 @@ class Launcher:
             except PostureMismatch:
                 self.mismatches += 1
                 raise
-            self.alive += 1
             try:
                 yield box
             finally:
-                self.alive -= 1
                 await box.aclose()
+
+    def ready(self, profile: Profile) -> int:
+        """Return how many sessions of this profile are on standby."""
+        return self._standby.ready(profile)
+
+    async def aclose(self) -> None:
+        """Close the sessions on standby. Shielded, with a deadline for each."""
+        with trio.CancelScope(shield=True):
+            await self._standby.aclose()
 
     @contextmanager
     def _lend_user(self) -> Generator[int | None]:
@@ -167,11 +190,13 @@ def _demand(tier: Tier, host: Host) -> None:
 
 
 @asynccontextmanager
-async def open_launcher(*, tier: Tier = "full") -> AsyncGenerator[Launcher]:
+async def open_launcher(*, tier: Tier = "full", standby: int = 0) -> AsyncGenerator[Launcher]:
     """Open a launcher; on the way out end every cage, and with it whatever still lives in one.
 
     Args:
         tier: the isolation that every session must have.
+        standby: how many sessions of each profile to have running before they are asked for. They cost what
+            idle sessions cost.
 
     Raises:
         Unsupported: this machine cannot give the tier.
@@ -182,7 +207,11 @@ async def open_launcher(*, tier: Tier = "full") -> AsyncGenerator[Launcher]:
     try:
         with bare_exceptions():
             async with trio.open_nursery() as nursery:
-                yield Launcher(host, tier, control_groups, nursery)
+                launcher = Launcher(host, tier, control_groups, nursery, standby)
+                try:
+                    yield launcher
+                finally:
+                    await launcher.aclose()
                 nursery.cancel_scope.cancel()
     finally:
         control_groups.close()

@@ -9,6 +9,59 @@ import trio
 
 from sandbox.output import OutputPipe
 
+_CHUNK = 1 << 16
+
+
+class LaneStream(trio.abc.Stream):
+    """Requests out through one pipe, replies in through another.
+
+    Like a `trio.StapledStream` of two `trio.lowlevel.FdStream`, but what can be done at once is done without
+    a turn
+    of the event loop: a warm call is two small transfers, and two turns are a fifth of its cost.
+    """
+
+    def __init__(self, requests: int, replies: int) -> None:
+        """Own both descriptors."""
+        self._requests = trio.lowlevel.FdStream(requests)
+        self._replies = trio.lowlevel.FdStream(replies)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of it, without a checkpoint when it fits the pipe; raises as any stream's `send_all`."""
+        if self._requests.fileno() < 0:
+            raise trio.ClosedResourceError
+        try:
+            sent = os.write(self._requests.fileno(), data)
+        except BlockingIOError:
+            sent = 0
+        except BrokenPipeError:
+            raise trio.BrokenResourceError from None
+        if sent < len(data):
+            await self._requests.send_all(memoryview(data)[sent:])
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for room in the pipe."""
+        await self._requests.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what is there, or wait for something; empty at the end of file."""
+        while True:
+            if self._replies.fileno() < 0:
+                raise trio.ClosedResourceError
+            try:
+                return os.read(self._replies.fileno(), max_bytes or _CHUNK)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self._replies.fileno())
+
+    def close(self) -> None:
+        """Close both ends at once, without a checkpoint."""
+        self._requests.close()
+        self._replies.close()
+
+    async def aclose(self) -> None:
+        """Close both ends."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
 
 @attrs.define(eq=False)
 class LanePipes:
@@ -21,7 +74,7 @@ class LanePipes:
         sent.
     """
 
-    talk: trio.StapledStream[trio.lowlevel.FdStream, trio.lowlevel.FdStream]
+    talk: LaneStream
     stdout: OutputPipe
     stderr: OutputPipe
     far: list[int]
@@ -37,8 +90,7 @@ class LanePipes:
         self.close_far()
         self.stdout.close()
         self.stderr.close()
-        self.talk.send_stream.close()
-        self.talk.receive_stream.close()
+        self.talk.close()
 
 
 def open_lane_pipes() -> LanePipes:
@@ -59,7 +111,7 @@ def open_lane_pipes() -> LanePipes:
         (made[0], made[1]), (made[2], made[3]), (made[4], made[5]), (made[6], made[7])
     )  # fmt: skip
     return LanePipes(
-        talk=trio.StapledStream(trio.lowlevel.FdStream(request_in), trio.lowlevel.FdStream(reply_out)),
+        talk=LaneStream(request_in, reply_out),
         stdout=OutputPipe(stdout_out),
         stderr=OutputPipe(stderr_out),
         far=[request_out, reply_in, stdout_in, stderr_in],

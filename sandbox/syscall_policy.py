@@ -66,8 +66,8 @@ POINTLESS = frozenset({"sync", "syncfs"})
 """Answer success and do nothing: what is writable is memory, and the host's disks are not to be flushed."""
 
 NEEDS_MEMORY_CGROUP = frozenset({"memfd_create"})
-"""Memory that belongs to no process and no mount: only a control group can count it. So can only it the pages of a
-shared anonymous mapping, which stay when they are given up, or unmapped but for one."""
+"""Memory that belongs to no process and no mount: only a control group can count it. So can only it the pages
+of a shared anonymous mapping, which stay when they are given up, or unmapped but for one."""
 
 OWN_PROCESS = {
     **dict.fromkeys("sched_setaffinity sched_setattr sched_setparam sched_setscheduler".split()),
@@ -199,14 +199,14 @@ def _rules(*, loopback: bool, memory_cgroup: bool) -> Iterator[_Rule]:
     yield 0, "setrlimit", (0, "EQ", _RLIMIT_CORE)
     yield None, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "EQ", 0)
     yield 0, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "NE", 0)
-    for name, kind in OWN_PROCESS.items():
-        if kind is None:
+    for name, which in OWN_PROCESS.items():
+        if which is None:
             yield None, name, (0, "EQ", 0)
             yield errno.EPERM, name, (0, "NE", 0)
         else:
-            yield None, name, (0, "EQ", kind), (1, "EQ", 0)
-            yield errno.EPERM, name, (0, "EQ", kind), (1, "NE", 0)
-            yield errno.EPERM, name, (0, "NE", kind)
+            yield None, name, (0, "EQ", which), (1, "EQ", 0)
+            yield errno.EPERM, name, (0, "EQ", which), (1, "NE", 0)
+            yield errno.EPERM, name, (0, "NE", which)
     yield from _socket_rules(loopback=loopback)
 
 
@@ -218,7 +218,7 @@ def _socket_rules(*, loopback: bool) -> Iterator[_Rule]:
     for name in (
         "socket",
         "socketpair",
-    ):  # the second makes sockets of any family before it refuses to join them
+    ):  # the latter makes sockets of any family before it refuses to join them
         for family in range(highest + 1):
             yield None if family in families else errno.EAFNOSUPPORT, name, (0, "EQ", family)
         yield errno.EAFNOSUPPORT, name, (0, "GT", highest)

@@ -49,7 +49,7 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
     is_open = False
     try:
         async with (
-            open_launcher(tier=settings.tier) as launcher,
+            open_launcher(tier=settings.tier, standby=settings.standby) as launcher,
             open_sessions(environment, launcher, settings) as sessions,
         ):
             is_open = True

@@ -43,6 +43,12 @@ def _positive(_: object, __: attrs.Attribute[Any], value: float) -> None:
         raise ValueError(msg)
 
 
+def _not_negative(_: object, __: attrs.Attribute[Any], value: float) -> None:
+    if value < 0:
+        msg = f"must be 0 or above, not {value!r}"
+        raise ValueError(msg)
+
+
 def _long_enough(_: object, __: attrs.Attribute[str], value: str) -> None:
     minimum = 16
     if len(value) < minimum:
@@ -70,6 +76,7 @@ class Settings:
         tier: the isolation demanded; less is never accepted. ``"none"`` needs `unsafe_no_isolation`.
         unsafe_no_isolation: agree to run model code without isolation. Only on a loopback address.
         max_sessions: sessions with a sandbox at once; further seeds wait in line.
+        standby: sessions kept running ahead of being asked for, so that a seed is answered at once.
         max_waiting: seeds in line at once; one more is answered with a session that is masked.
         queue_seconds: how long a seed may wait in line.
         max_verifications: verdicts computed at once; further ones wait in line. Too many at once make correct
@@ -98,6 +105,7 @@ class Settings:
     tier: Tier = "full"
     unsafe_no_isolation: bool = False
     max_sessions: int = attrs.field(default=512, validator=_positive)
+    standby: int = attrs.field(default=4, validator=_not_negative)
     max_waiting: int = attrs.field(default=16_384, validator=_positive)
     queue_seconds: float = attrs.field(default=3600.0, validator=_positive)
     max_verifications: int = attrs.field(factory=_verifications, validator=_positive)

@@ -32,6 +32,7 @@ USER = 1000
 """The session's user and group id, as seen inside."""
 
 WORKSPACE = "/workspace"
+_LANES_OOM_SCORE = b"500"  # init has less: when memory runs out, the kernel picks a lane
 _WRITABLE_DEVICES = ("null", "full", "random", "urandom")
 """Not zero: mapped shared it is memory that belongs to no process, which the watchdog could not count."""
 
@@ -64,12 +65,13 @@ def run(
     line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptors[0])
     try:
         pipes, groups = descriptors[1:5], descriptors[5:]
+        os.setsid()  # the scheduler may count by sessions; without this, all sandboxes would be one to it
         os.dup2(1, 2)  # the zygote's stderr is the server's; from here on there is only /dev/null
         privileges.close_all_but([0, 1, 2, mapped, *descriptors])
-        tree = _set_up(request, groups, mapped, policy, landlock_abi)
+        tree, oom_score = _set_up(request, groups, mapped, policy, landlock_abi)
         os.close(mapped)
         guard = Watchdog(request["memory_bytes"]) if request["watch_memory"] else None
-        supervisor = Init(line, request, toolbox, guard)
+        supervisor = Init(line, toolbox, guard, oom_score)
         lane_pidfd = supervisor.start_lane(request["lane"], pipes)
         packets.send(line, {"op": "ready", "lane": request["lane"]}, [tree, lane_pidfd])
         os.close(tree)
@@ -81,13 +83,15 @@ def run(
     os._exit(1)
 
 
-def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: bytes, landlock_abi: int) -> int:
-    """Confine this process for good; return a descriptor of the session's writable tree."""
+def _set_up(
+    request: dict[str, Any], groups: list[int], mapped: int, policy: bytes, landlock_abi: int
+) -> tuple[int, int]:
+    """Confine this process for good; return descriptors of the writable tree and of its oom_score_adj."""
     for group in groups:
         os.write(group, b"0")  # "the writer": our number outside is neither known nor needed
         os.close(group)
     namespaces.unshare(namespaces.NEWCGROUP)  # after joining, so that its root is the session's own group
-    # No handler, no exception to PID 1's immunity. These two are all that the zygote has.
+    # No handler, no exception to PID 1's immunity. This is the only one that the zygote has.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if not os.read(mapped, 1):
         msg = "the zygote did not map this session's ids"
@@ -101,6 +105,8 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
     os.chdir(WORKSPACE)
     os.umask(0o022)
     _set_rlimits(request)
+    privileges.set_dumpable(dumpable=True)  # for a moment, so that the file in /proc is this user's own
+    oom_score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
     privileges.set_dumpable(dumpable=False)
     privileges.drop_capabilities()
     privileges.forbid_new_privileges()
@@ -111,7 +117,7 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
                 ("/", landlock.READ),
                 ("/dev", landlock.READ),
                 *((f"/dev/{name}", landlock.READ_WRITE_ONE) for name in _WRITABLE_DEVICES),
-                ("/proc", landlock.READ_WRITE_FILES),
+                ("/proc", landlock.READ),  # an ordinary user's init would let its files there be written to
                 (WORKSPACE, ~0),
                 ("/tmp", ~0),
                 ("/dev/shm", ~0),
@@ -119,7 +125,7 @@ def _set_up(request: dict[str, Any], groups: list[int], mapped: int, policy: byt
             tcp=request["loopback"],
         )
     seccomp.load(policy)
-    return tree
+    return tree, oom_score
 
 
 def _forbid_namespaces() -> None:
@@ -180,20 +186,28 @@ class Init:
     """Starts lanes when the server asks, tells it when they end, reaps everything else."""
 
     def __init__(
-        self, line: socket.socket, request: dict[str, Any], toolbox: lane.Toolbox, guard: Watchdog | None
+        self, line: socket.socket, toolbox: lane.Toolbox, guard: Watchdog | None, oom_score: int
     ) -> None:
-        """Serve the server at the other end of `line`."""
+        """Serve the server at the other end of `line`.
+
+        `oom_score` is a descriptor of this process's oom_score_adj: nobody may open such a file any more.
+        """
         self._line = line
-        self._request = request
+        self._oom_score = oom_score
+        self._own_oom_score = os.read(oom_score, 16)
         self._toolbox = toolbox
         self._guard = guard
         self._lanes: dict[int, str] = {}
 
     def start_lane(self, name: str, pipes: list[int]) -> int:
         """Fork the lane's process and close its pipes here; return a pidfd of it, the caller's to close."""
-        pid = os.fork()
-        if pid == 0:
-            lane.run(name, pipes, self._toolbox)
+        os.write(self._oom_score, _LANES_OOM_SCORE)  # for the child to inherit
+        try:
+            pid = os.fork()
+            if pid == 0:
+                lane.run(name, pipes, self._toolbox)
+        finally:
+            os.write(self._oom_score, self._own_oom_score)
         self._lanes[pid] = name
         for pipe in pipes:
             os.close(pipe)

@@ -27,7 +27,6 @@ Toolbox = dict[str, dict[str, Callable[..., Any]]]
 
 _REQUESTS, _REPLIES = 3, 4
 _CHUNK = 1 << 16
-_OOM_SCORE = b"500"  # init has 0: when memory runs out, the kernel picks a lane
 
 
 def make_ready() -> None:
@@ -81,9 +80,6 @@ def run(name: str, pipes: list[int], toolbox: Toolbox) -> None:
             signal.signal(number, signal.SIG_IGN)  # as Python does at its start: they become exceptions
         gc.enable()  # the zygote switched it off; what it froze stays out of the collector's sight
         privileges.set_dumpable(dumpable=True)
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        os.write(score, _OOM_SCORE)
-        os.close(score)
         _serve(toolbox.get(name, {}))
         status = 0
     finally:

@@ -1,13 +1,14 @@
 """Bounding a session's memory where no control group does: init looks at it, a few times a second.
 
 What is summed is each process's proportional set size, which counts a page shared by n processes as an n-th,
-so that the zygote's preloaded libraries are not charged to every session; its page tables, for a wide mapping that
-is only looked at has hardly anything else; and the pages of the session's tmpfs. A process may hide its
+so that the zygote's preloaded libraries are not charged to every session; its page tables, for a wide mapping
+that is only looked at has hardly anything else; and the pages of the session's tmpfs. A process may hide its
 proportional size (by not being dumpable); then its anonymous and shared memory count in full, which is never
-less. Memory that belongs to no process and no mount cannot be summed, so the seccomp policy lets nobody have any.
+less. Memory that belongs to no process and no mount cannot be summed, so the seccomp policy lets nobody have
+any.
 
-Weaker than a control group: memory can grow between two looks, and what lies in sockets and pipes is not seen.
-The posture says which of the two is in force.
+Weaker than a control group: memory can grow between two looks, and what lies in sockets and pipes is not
+seen. The posture says which of the two is in force.
 """
 
 from __future__ import annotations

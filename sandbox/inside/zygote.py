@@ -110,15 +110,18 @@ class Zygote:
         poller.register(self._steering, select.POLLIN)
         poller.register(wake_read, select.POLLIN)
         while True:
-            for descriptor, _ in poller.poll():
-                if descriptor == wake_read:
+            ready = [descriptor for descriptor, _ in poller.poll()]
+            try:
+                if wake_read in ready:
                     os.read(wake_read, 4096)
                     self._reap()
-                else:
+                if self._steering.fileno() in ready:
                     packet = packets.receive(self._steering)
                     if packet is None:
                         os._exit(0)
                     self._start_session(*packet)
+            except (BrokenPipeError, ConnectionResetError):
+                os._exit(0)  # the server hung up between a request and our answer
 
     def _reap(self) -> None:
         while True:

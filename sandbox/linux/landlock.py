@@ -30,8 +30,8 @@ _SCOPES = 0b11  # abstract UNIX sockets and signals, ABI 6
 _ABI_REFER, _ABI_TRUNCATE, _ABI_NET, _ABI_IOCTL, ABI_SCOPES = 2, 3, 4, 5, 6
 
 READ = EXECUTE | READ_FILE | READ_DIR
-READ_WRITE_ONE = READ_FILE | WRITE_FILE | TRUNCATE  # of a rule for one file, which must not speak of directories
-READ_WRITE_FILES = READ_FILE | READ_DIR | WRITE_FILE | TRUNCATE
+READ_WRITE_ONE = READ_FILE | WRITE_FILE | TRUNCATE
+"""For a rule about one file, which must not speak of directories."""
 
 
 class _RulesetAttributes(ctypes.Structure):

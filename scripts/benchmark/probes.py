@@ -55,13 +55,21 @@ def run_command(samples: Samples, name: str, run: Callable[[], None]) -> None:
         run()
 
 
-async def first_result(samples: Samples, launcher: Launcher, profile: Profile, kind: str) -> None:
-    """Below HTTP: open a sandbox, make its first call, finish it."""
+async def first_result(samples: Samples, launcher: Launcher, profile: Profile, way: str, kind: str) -> None:
+    """Below HTTP: open a sandbox, make its first call, finish it.
+
+    Args:
+        samples: where the times go.
+        launcher: with or without sessions on standby.
+        profile: what the session starts from.
+        way: ``"below"`` or ``"fresh"``, the launcher's kind, for the samples' names.
+        kind: what is imported first.
+    """
     started = time.perf_counter()
     async with launcher.open_sandbox(profile) as box:
-        samples.seconds[f"open {kind}"].append(time.perf_counter() - started)
+        samples.seconds[f"open {way} {kind}"].append(time.perf_counter() - started)
         observation = await box.call("python", {"code": CODE[kind]})
-        samples.seconds[f"below {kind}"].append(time.perf_counter() - started)
+        samples.seconds[f"{way} {kind}"].append(time.perf_counter() - started)
         check_outcome(observation.outcome, observation.stdout)
         with samples.time(f"finish {kind}"):
             await box.finish()

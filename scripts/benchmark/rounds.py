@@ -16,6 +16,7 @@ from scripts.benchmark import commands, probes
 from scripts.benchmark.http import Client, open_client
 from scripts.benchmark.loads import Idle, Throughput, idle, throughput
 from scripts.child_server import creche_serve, open_server
+from server.settings import Settings
 from tools.python import python
 from tools.shipping import handler_of
 
@@ -119,6 +120,8 @@ async def _first(
 ) -> list[Go]:
     """Prepare everything that is measured from nothing to the first result."""
     samples = findings.samples
+    # As many on standby as a server has by default: what it gives is what is compared.
+    ready = await stack.enter_async_context(open_launcher(standby=Settings().standby))
     stack.enter_context(probes.posture_timed(samples))
     goes: list[Go] = []
     for kind, profile in kinds.items():
@@ -129,8 +132,9 @@ async def _first(
             findings.skipped["bwrap"] = "bubblewrap is not installed (apt-get install bubblewrap)"
         else:
             goes.append(_blocking(partial(probes.run_command, samples, f"bwrap {kind}", bubblewrap.run)))
-        await launcher.warm(profile)
-        goes.append(partial(probes.first_result, samples, launcher, profile, kind))
+        for way, started_by in (("fresh", launcher), ("below", ready)):
+            await started_by.warm(profile)
+            goes.append(partial(probes.first_result, samples, started_by, profile, way, kind))
         client = await _connect(stack, creche_serve(_SERVED[kind]))
         goes.append(_blocking(partial(probes.first_reply, samples, client, kind)))
     return goes

@@ -8,6 +8,7 @@ functions that ask the host's kernel and never the session.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import os
 import re
@@ -147,7 +148,7 @@ async def open_session(launcher: Launcher, limits: Limits = LIMITS) -> AsyncIter
 async def all_at_once(
     launcher: Launcher, attempts: Iterable[str], play: Callable[[Attacker, str], Awaitable[None]]
 ) -> None:
-    """Have each attempt played in a session of its own, side by side: what must be waited for, all wait for."""
+    """Have each attempt played in a session of its own, side by side: all wait at the same time."""
     async with trio.open_nursery() as nursery:
 
         async def one(attempt: str) -> None:
@@ -161,7 +162,7 @@ async def all_at_once(
 async def until(condition: Callable[[], object], seconds: float = GRACE) -> None:
     """Wait until `condition` holds; a test fails whose condition does not come about in time."""
     with trio.fail_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what it looks at is the kernel's, which sets no event
             await trio.sleep(0.002)
 
 
@@ -200,15 +201,17 @@ def status_of(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (row.partition(":") for row in rows)}
 
 
+def everyone() -> list[int]:
+    """Return all processes that this machine shows."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
 def descendants(ancestor: int) -> list[int]:
     """Return the processes below `ancestor`, zombies included."""
     parents: dict[int, int] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                parents[int(entry)] = parent_of(int(entry))
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # gone meanwhile
+    for pid in everyone():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
+            parents[pid] = parent_of(pid)
     found = {ancestor}
     while grown := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= grown
@@ -224,10 +227,8 @@ def threads(box: Box) -> int:
     """Return how many threads the session has in all, init's included."""
     total = 0
     for pid in (init_of(box), *processes(box)):
-        try:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
             total += int(_stat(pid)[17])
-        except (FileNotFoundError, ProcessLookupError):
-            continue
     return total
 
 
@@ -243,15 +244,14 @@ def pid_namespace(box: Box) -> str:
 
 def _namespace_of(pid: int) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
     except OSError:
         return ""
 
 
 def inhabitants(namespace: str) -> list[int]:
     """Return all living processes on this machine that are in a PID namespace."""
-    found = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-    return [pid for pid in found if _namespace_of(pid) == namespace and is_alive(pid)]
+    return [pid for pid in everyone() if _namespace_of(pid) == namespace and is_alive(pid)]
 
 
 def resident_bytes(pid: int | None = None) -> int:
@@ -264,6 +264,27 @@ def proportional_bytes(pid: int) -> int:
     """Return a process's memory, a page that n processes share counted as an n-th."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next((int(row.split()[1]) << 10 for row in rows if row.startswith("Pss:")), 0)
+
+
+def read_file(path: str) -> str:
+    """Read a small file of the host's, such as one in /proc: never long, so an async test may call this."""
+    return Path(path).read_text()
+
+
+def mounts_of(box: Box) -> dict[str, set[str]]:
+    """Return the session's mount points, each with its options."""
+    rows = [row.split() for row in read_file(f"/proc/{init_of(box)}/mountinfo").splitlines()]
+    return {row[4]: set(row[5].split(",")) for row in rows}
+
+
+def open_descriptors() -> int:
+    """Return how many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def link_of(pid: int, name: str) -> str:
+    """Return where a link in a process's /proc folder points."""
+    return str(Path(f"/proc/{pid}/{name}").readlink())
 
 
 def used_disk(box: Box) -> tuple[int, int]:

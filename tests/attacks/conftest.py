@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.cgroups import open_control_groups
 from sandbox.launcher import Launcher, open_launcher
 from tests.attacks.attacker import PROFILE, Attacker, open_session
 from tests.sandbox.conftest import no_control_groups
@@ -40,18 +42,37 @@ async def _neighbour(launcher: Launcher) -> AsyncIterator[Attacker]:
         assert await neighbour.is_well()
 
 
-@pytest.fixture(name="bounded", params=["control group", "watchdog"])
+@functools.cache
+def _why_no_control_groups() -> str:
+    groups = open_control_groups()
+    groups.close()
+    return "" if groups.version else groups.why_not
+
+
+@pytest.fixture(name="control_groups")
+def _control_groups() -> None:
+    """Skip where there are none. Not async: a skip inside Trio loses its reason."""
+    if _why_no_control_groups():
+        pytest.skip(f"no control groups here: {_why_no_control_groups()}")
+
+
+@pytest.fixture(name="bound_by", params=["control group", "watchdog"])
+def _bound_by(request: pytest.FixtureRequest) -> str:
+    if request.param == "control group":
+        request.getfixturevalue("control_groups")
+    return str(request.param)
+
+
+@pytest.fixture(name="bounded")
 async def _bounded(
-    request: pytest.FixtureRequest, launcher: Launcher, record_property: Callable[[str, object], None]
+    bound_by: str, launcher: Launcher, record_property: Callable[[str, object], None]
 ) -> AsyncIterator[Launcher]:
     """Give a launcher that bounds memory and processes by control groups, then one that does without."""
-    if request.param == "watchdog":
+    if bound_by == "watchdog":
         with no_control_groups(launcher):
             _note_tier(launcher, record_property)
             yield launcher
         return
-    if not launcher._control_groups.version:
-        pytest.skip(f"no control groups here: {launcher._control_groups.why_not}")
     yield launcher
 
 

@@ -1,4 +1,4 @@
-"""Group B: memory, processor, time. What a session uses is bounded, and only the session pays for going over."""
+"""Group B: memory, processor, time. What a session uses is bounded, and only it pays for going over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 import trio
 
@@ -32,7 +31,7 @@ def kills(attacker: Attacker) -> int | None:
 
 
 def session_bytes(attacker: Attacker) -> int:
-    """Return the session's memory as the host's kernel counts it, or what its processes hold by themselves."""
+    """Return the session's memory as the kernel counts it, or else what its processes and files hold."""
     group = attacker.box._group
     if group is not None:
         name = "memory.usage_in_bytes" if group._version == 1 else "memory.current"
@@ -179,8 +178,12 @@ async def test_row_21_memory_without_a_name_is_charged_to_the_session_or_refused
         used.append(_host_memory() - before)
         assert observation.outcome in (Outcome.OUT_OF_MEMORY, Outcome.ERROR), observation
         if observation.outcome is Outcome.ERROR:
-            assert any(word in observation.stderr for word in ("Function not implemented", "Permission", "not perm"))
-        assert max(used) < LIMITS.memory_bytes
+            assert any(
+                word in observation.stderr for word in ("Function not implemented", "Permission", "not perm")
+            )
+        # The watchdog looks ten times a second, so a burst may go over; not for long.
+        assert max(used) < (LIMITS.memory_bytes if attacker.box._group else most * 9 // 8)
+        await until(lambda: _host_memory() - before < LIMITS.memory_bytes)
         assert await neighbour.is_well()
     observed(str(observation.outcome) if observation.outcome is Outcome.OUT_OF_MEMORY else "refused")
 
@@ -207,7 +210,7 @@ shared.unlink()
 """
     assert -7 == await attacker.value(touch)
     shell = await attacker.bash(
-        "python3 -c 'import mmap, os; f = os.open(\"/dev/shm/b\", 66); os.ftruncate(f, 1 << 26); "
+        'python3 -c \'import mmap, os; f = os.open("/dev/shm/b", 66); os.ftruncate(f, 1 << 26); '
         "m = mmap.mmap(f, 1 << 26); [m.__setitem__(i, 1) for i in range(0, 1 << 26, 4096)]'"
     )
     assert {"exit_code": 128 + 7} == shell.value
@@ -216,25 +219,36 @@ shared.unlink()
     observed("SIGBUS (-7, 135)")
 
 
+async def test_row_23_swap_cannot_be_turned_on_or_off(
+    attacker: Attacker, observed: Callable[[str], None]
+) -> None:
+    before = outside.read_file("/proc/swaps")
+    assert "EPERM" == await attacker.raw("swapon", "b'/workspace'", 0)
+    assert "EPERM" == await attacker.raw("swapoff", "b'/workspace'")
+    assert before == outside.read_file("/proc/swaps")
+    observed("EPERM")
+
+
+def swap_bound(attacker: Attacker) -> int:
+    """Return how much of the session may be swapped out, in bytes."""
+    group = attacker.box._group
+    assert group is not None
+    name, less = (
+        ("memory.swap.max", 0)
+        if group._version != 1
+        else ("memory.memsw.limit_in_bytes", LIMITS.memory_bytes)
+    )
+    try:
+        return int(Path(group._folders["memory"], name).read_text()) - less
+    except FileNotFoundError:  # a kernel that counts no swap: then there must be none
+        return outside.read_file("/proc/swaps").count("\n") - 1
+
+
 async def test_row_23_memory_cannot_dodge_its_bound_by_swapping(
-    launcher: Launcher, observed: Callable[[str], None]
+    control_groups: None, launcher: Launcher, observed: Callable[[str], None]
 ) -> None:
     async with open_session(launcher) as attacker:
-        assert "EPERM" == await attacker.raw("swapon", "b'/workspace'", 0)
-        assert "EPERM" == await attacker.raw("swapoff", "b'/workspace'")
-        group = attacker.box._group
-        if group is None:
-            pytest.skip("no control groups here, which alone can bound swap; swapon and swapoff answered EPERM")
-        folder = Path(group._folders["memory"])
-        if group._version == 1:
-            if not (folder / "memory.memsw.limit_in_bytes").exists():
-                pytest.skip("this kernel's memory controller does not count swap (memory.memsw.* is missing)")
-            both = int((folder / "memory.memsw.limit_in_bytes").read_text())
-            assert LIMITS.memory_bytes == both  # memory and swap together
-        elif not (folder / "memory.swap.max").exists():
-            pytest.skip("this kernel's memory controller does not count swap (memory.swap.max is missing)")
-        else:
-            assert "0" == (folder / "memory.swap.max").read_text().strip()
+        assert 0 == swap_bound(attacker)
         page_out = f"""
 import mmap
 hoard = []
@@ -245,7 +259,7 @@ while True:
 """
         assert Outcome.OUT_OF_MEMORY == (await attacker.run(page_out)).outcome
         assert await attacker.is_well()
-    observed("EPERM; swap bound, still killed")
+    observed("swap is bound with the memory; killed all the same")
 
 
 async def test_row_24_busy_and_idle_for_ever_end_at_the_deadline_while_others_run(
@@ -286,8 +300,9 @@ def limit(kind, amount):
     except (OSError, ValueError) as error: return type(error).__name__
     return 'done'
 result = {
-    'mlock': raw(NR.mlock, address, 4096), 'mlock2': raw(NR.mlock2, address, 4096, 0), 'mlockall': raw(NR.mlockall, 3),
-    'MAP_LOCKED': raw(NR.mmap, 0, 4096, 3, 0x2022, -1, 0), 'MAP_HUGETLB': raw(NR.mmap, 0, 2 << 20, 3, 0x40022, -1, 0),
+    'mlock': raw(NR.mlock, address, 4096), 'mlock2': raw(NR.mlock2, address, 4096, 0),
+    'mlockall': raw(NR.mlockall, 3), 'MAP_LOCKED': raw(NR.mmap, 0, 4096, 3, 0x2022, -1, 0),
+    'MAP_HUGETLB': raw(NR.mmap, 0, 2 << 20, 3, 0x40022, -1, 0),
     'stack': limit(resource.RLIMIT_STACK, big), 'memlock': limit(resource.RLIMIT_MEMLOCK, big),
 }
 """
@@ -310,7 +325,7 @@ async def test_row_26_storms_of_timers_are_bounded_and_disturb_nobody(
     attacker: Attacker, neighbour: Attacker, observed: Callable[[str], None]
 ) -> None:
     assert await neighbour.is_well()
-    before = len(os.listdir("/proc/self/fd"))
+    before = outside.open_descriptors()
     storm = """
 import signal
 signal.signal(signal.SIGALRM, signal.SIG_IGN)
@@ -319,7 +334,8 @@ while isinstance(last := raw(NR.timer_create, 1, None, _ctypes.byref(ids)), int)
 while isinstance(clock := raw(NR.timerfd_create, 1, 0), int): clocks.append(clock)
 often = (_ctypes.c_long * 4)(0, 1000, 0, 1000)  # every microsecond
 for descriptor in clocks: raw(NR.timerfd_settime, descriptor, 0, often, None)
-for number in range(timers): raw(NR.timer_settime, number, 0, (_ctypes.c_long * 4)(0, 100000, 0, 100000), None)
+seldom = (_ctypes.c_long * 4)(0, 100_000, 0, 100_000)
+for number in range(timers): raw(NR.timer_settime, number, 0, seldom, None)
 raw(NR.setitimer, 0, (_ctypes.c_long * 4)(0, 1, 0, 1), None)
 result = [timers, last, len(clocks), clock]
 for descriptor in clocks: os.close(descriptor)
@@ -329,7 +345,7 @@ for descriptor in clocks: os.close(descriptor)
     assert "EMFILE" == error
     assert clocks < 1024
     assert await neighbour.is_well()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert outside.open_descriptors() == before
     final = await attacker.finish()
     assert Ending.FINISHED == final.ended_by
     observed(f"EAGAIN after {timers} timers, EMFILE after {clocks} timerfds")
@@ -347,7 +363,7 @@ result = {
     'clock_settime': raw(NR.clock_settime, 0, year), 'settimeofday': raw(NR.settimeofday, year, None),
     'adjtimex': raw(NR.adjtimex, timex), 'clock_adjtime': raw(NR.clock_adjtime, 0, timex),
     'unshare NEWTIME': raw(NR.unshare, 0x80), 'clone NEWTIME': raw(NR.clone, 0x80 | 17, 0, 0, 0, 0),
-    'timens_offsets': attempt(lambda: os.write(os.open('/proc/self/timens_offsets', 1), b'monotonic 100000 0')),
+    'timens_offsets': attempt(lambda: os.write(os.open('/proc/self/timens_offsets', 1), b'monotonic 9 0')),
 }
 """
     answers = await attacker.value(shift)
@@ -357,7 +373,9 @@ result = {
     after = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
     assert abs(after - before) < 1
     started = time.monotonic()
-    lie = "time.sleep = lambda _: None; time.monotonic = lambda: 0.0; time.time = lambda: 0.0\nwhile True: pass"
+    lie = (
+        "time.sleep = lambda _: None; time.monotonic = lambda: 0.0; time.time = lambda: 0.0\nwhile True: pass"
+    )
     assert Outcome.TIMEOUT == (await attacker.run(lie, seconds=0.2)).outcome
     assert 0.2 <= time.monotonic() - started < 0.2 + GRACE
     observed("EPERM by six calls; the deadline held")
@@ -371,7 +389,9 @@ async def test_row_28_the_hosts_name_cannot_be_set(
     assert "EPERM" == await attacker.raw("setdomainname", "b'evil'", 4)
     assert before == socket.gethostname()
     for one in (attacker, neighbour):
-        assert ["creche", "(none)"] == await one.value("result = [os.uname().nodename, open('/etc/hostname').read() and '(none)']")
+        assert ["creche", "(none)"] == await one.value(
+            "result = [os.uname().nodename, open('/etc/hostname').read() and '(none)']"
+        )
     observed("EPERM; names unchanged")
 
 

@@ -46,7 +46,9 @@ async def test_row_51_no_process_of_the_host_is_in_proc(
     attacker: Attacker, neighbour: Attacker, observed: Callable[[str], None]
 ) -> None:
     await attacker.bash("true")
-    listed = await attacker.value("result = sorted(int(name) for name in os.listdir('/proc') if name.isdigit())")
+    listed = await attacker.value(
+        "result = sorted(int(name) for name in os.listdir('/proc') if name.isdigit())"
+    )
     assert len(outside.processes(attacker.box)) + 1 == len(listed)
     assert max(listed) <= 4 * LIMITS.processes
     zygote = outside.parent_of(outside.init_of(attacker.box))
@@ -58,9 +60,13 @@ for pid in {[pid for pid in theirs if pid > 4 * LIMITS.processes]}:
         result[pid, name] = attempt(os.open, f'/proc/{{pid}}/{{name}}', os.O_RDONLY)
 """
     assert {"ENOENT"} == set((await attacker.value(look)).values())
-    parents = await attacker.value("result = [os.getppid(), open('/proc/1/stat').read().rpartition(')')[2].split()[1]]")
+    parents = await attacker.value(
+        "result = [os.getppid(), open('/proc/1/stat').read().rpartition(')')[2].split()[1]]"
+    )
     assert [1, "0"] == parents
-    own = await attacker.value("result = [attempt(os.open, f'/proc/1/{name}', 0) for name in ('environ', 'fd', 'mem')]")
+    own = await attacker.value(
+        "result = [attempt(os.open, f'/proc/1/{name}', 0) for name in ('environ', 'fd/0', 'mem')]"
+    )
     assert {"EACCES"} == set(own)
     observed("ENOENT; /proc/1: EACCES")
 
@@ -163,7 +169,9 @@ for kind in (b'sysfs', b'cgroup', b'cgroup2', b'debugfs', b'tracefs', b'security
 """
     answers = await attacker.value(mount)
     assert {"EPERM"} == set(answers.values())
-    found = await attacker.bash("find / -xdev -name release_agent -o -xdev -name notify_on_release 2>/dev/null")
+    found = await attacker.bash(
+        "find / -xdev -name release_agent -o -xdev -name notify_on_release 2>/dev/null"
+    )
     assert "" == found.stdout
     assert before == mounts_of(attacker.box)
     kinds = {row.partition(" - ")[2].split()[0] for row in before.splitlines()}
@@ -190,7 +198,9 @@ for kind in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_MEML
 """
     answers = await attacker.value(raise_)
     assert {"EPERM"} == set(answers.values()), answers
-    files = await attacker.bash("find / -xdev \\( -name cgroup.procs -o -name memory.max -o -name pids.max \\) 2>/dev/null")
+    files = await attacker.bash(
+        "find / -xdev \\( -name cgroup.procs -o -name memory.max -o -name pids.max \\) 2>/dev/null"
+    )
     assert "" == files.stdout
     own = await attacker.value("result = open('/proc/self/cgroup').read()")
     assert {"/"} == {row.split(":", 2)[2] for row in own.splitlines()}
@@ -267,7 +277,9 @@ result['move_mount'] = raw(NR.move_mount, -100, b'/tmp', -100, b'/tmp/a', 0)
     observed(f"EPERM, {len(answers)} of {len(answers)}")
 
 
-async def test_row_57_no_namespace_can_be_made_or_joined(attacker: Attacker, observed: Callable[[str], None]) -> None:
+async def test_row_57_no_namespace_can_be_made_or_joined(
+    attacker: Attacker, observed: Callable[[str], None]
+) -> None:
     lane = attacker.box._lanes["python"].process.pid()
     before = namespaces_of(lane)
     calls = f"""
@@ -333,7 +345,18 @@ for path in ('/dev/console', '/dev/tty', '/dev/ptmx', '/dev/pts', '/dev/mem', '/
 result['a device of its own'] = attempt(os.mknod, '/tmp/null', 0o20666, 0x0103)
 """
     answers: dict[Any, Any] = await attacker.value(swap)
-    refused = {"EROFS", "EACCES", "EPERM", "EBUSY", "EEXIST", "ENOTDIR", "EISDIR", "ENOENT", "ENOTEMPTY", "EXDEV"}
+    refused = {
+        "EROFS",
+        "EACCES",
+        "EPERM",
+        "EBUSY",
+        "EEXIST",
+        "ENOTDIR",
+        "EISDIR",
+        "ENOENT",
+        "ENOTEMPTY",
+        "EXDEV",
+    }
     assert {} == {key: found for key, found in answers.items() if found not in refused}
     assert {"ENOENT"} == {found for key, found in answers.items() if key[0] == "open"}
     await attacker.run("os._exit(0)")
@@ -400,7 +423,9 @@ result['through O_PATH'] = attempt(os.open, f'/proc/self/fd/{program}', os.O_WRO
     observed(f"refused, {len(answers)} of {len(answers)}")
 
 
-async def test_row_62_files_cannot_be_opened_by_handle(attacker: Attacker, observed: Callable[[str], None]) -> None:
+async def test_row_62_files_cannot_be_opened_by_handle(
+    attacker: Attacker, observed: Callable[[str], None]
+) -> None:
     answers = await attacker.value("""
 handle = _ctypes.create_string_buffer(b'\\x08\\0\\0\\0\\x01\\0\\0\\0\\x02' + bytes(128))
 mount = _ctypes.c_int()
@@ -411,10 +436,19 @@ result = [raw(NR.open_by_handle_at, -100, handle, 0), raw(NR.open_by_handle_at, 
     observed("EPERM")
 
 
-async def test_row_63_init_is_closed_to_whoever_is_inside(attacker: Attacker, observed: Callable[[str], None]) -> None:
-    names = ("mem", "maps", "smaps", "environ", "auxv", "fd", "fdinfo/0", "cwd", "root", "exe", "map_files", "stack")
-    answers = await attacker.value(f"result = [attempt(os.open, f'/proc/1/{{name}}', 0) for name in {names}]")
-    assert {"EACCES"} == set(answers)
+async def test_row_63_init_is_closed_to_whoever_is_inside(
+    attacker: Attacker, observed: Callable[[str], None]
+) -> None:
+    # The session of an ordinary user owns these files, so some open; what they hold is withheld all the same.
+    look = """
+def read(path):
+    with open(path, 'rb') as file: return file.read(1)
+names = 'mem maps smaps environ auxv fd/0 fd/3 fdinfo/0 cwd root exe map_files/0-1000 stack syscall pagemap io'.split()
+result = {name: attempt(read, f'/proc/1/{name}') for name in names}
+result.update({f'link {name}': attempt(os.readlink, f'/proc/1/{name}') for name in ('fd/0', 'cwd', 'exe', 'ns/user')})
+"""
+    answers = await attacker.value(look)
+    assert set(answers.values()) <= {"EACCES", "EPERM", "ENOENT"}, answers
     assert ["EPERM"] * 2 == [await attacker.raw("ptrace", request, 1, 0, 0) for request in (16, 0x4206)]
     gdb = await attacker.bash("gdb -p 1 -batch 2>&1 || true; cat /proc/1/mem 2>&1")
     assert "Permission denied" in gdb.stdout
@@ -437,7 +471,7 @@ async def test_row_63_no_secret_of_the_server_is_in_the_memory_of_zygote_init_or
             memories = [memory_of(pid) for pid in searched]
         except PermissionError as error:
             pytest.skip(f"an ordinary user cannot read the memory of what is not dumpable: {error}")
-        assert all(len(memory) > 1 << 19 for memory in memories), [len(memory) for memory in memories]
+        assert all(len(memory) > 1 << 18 for memory in memories), [len(memory) for memory in memories]
         assert [0] * len(searched) == [memory.count(secret.encode()) for memory in memories]
     assert secret.encode() in memory_of(os.getpid())
     assert kept

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from sandbox.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DEAD = 2**22 + 1
 """A pid above the highest that a kernel gives."""
@@ -141,7 +141,7 @@ def test_each_session_has_groups_of_its_own(groups: ControlGroups) -> None:
     assert 2 == len({group._folders["pids"] for group in made})
     for group in made:
         group.close()
-    assert not any(folder.exists() for group in made for folder in group._folders.values())
+    assert not any(Path(folder).exists() for group in made for folder in group._folders.values())
 
 
 def _join_and(group: Group, code: str) -> bytes:

@@ -1,0 +1,148 @@
+"""A pytest plugin that tells the catalogue of attacks as a table: `scripts/attacks` runs it.
+
+A test of row 31 is called ``test_row_31_…``; what follows is what must happen. It may note what it observed,
+and in which tier, as the properties ``observed`` and ``tier``. Tests without a number go beyond the rows; they
+are only counted.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+import attrs
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+_ROW = re.compile(r"test_row_(\d+)_(\w+)")
+_WIDTH = 150  # where the output is no terminal
+_MOST_NOTES = 3
+_COLOURS = {"passed": "green", "skipped": "yellow", "failed": "red"}
+
+
+@attrs.define
+class _Line:
+    """One test function of a row.
+
+    Attributes:
+        row: its number in the catalogue, None for a test that goes beyond it.
+        expected: what must happen, in words.
+        group: the first sentence of its module's docstring.
+    """
+
+    row: int | None
+    expected: str
+    group: str
+    outcomes: Counter[str] = attrs.field(factory=Counter[str])
+    observed: dict[str, None] = attrs.field(factory=dict[str, None])
+    skipped: dict[str, None] = attrs.field(factory=dict[str, None])
+    failed: dict[str, None] = attrs.field(factory=dict[str, None])
+    tiers: dict[str, None] = attrs.field(factory=dict[str, None])
+
+    @property
+    def verdict(self) -> str:
+        """``"failed"`` if one variant failed, ``"passed"`` if one passed, or else ``"skipped"``."""
+        return next((word for word in ("failed", "passed") if self.outcomes[word]), "skipped")
+
+    @property
+    def seen(self) -> str:
+        """What to show of what was observed."""
+        told = list(self.observed) or (["as expected"] if self.outcomes["passed"] else [])
+        if len(told) > _MOST_NOTES:
+            told[_MOST_NOTES - 1 :] = [f"and {len(told) - _MOST_NOTES + 1} more"]
+        told = [f"FAILED: {why}" for why in self.failed] or told
+        return "; ".join(told + [f"skipped: {why}" for why in self.skipped])
+
+
+class _Catalogue:
+    """Collects what pytest reports, and prints the table at the end."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Make a line for each test function."""
+        for item in items:
+            if isinstance(item, pytest.Function):
+                name = item.originalname
+                match = _ROW.match(name)
+                words = (match[2] if match else name.removeprefix("test_")).replace("_", " ")
+                group = (getattr(item.module, "__doc__", None) or item.nodeid).partition("\n")[0]
+                self._lines[_key(item.nodeid)] = _Line(int(match[1]) if match else None, words, group)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what became of a test in one of its three phases."""
+        line = self._lines[_key(report.nodeid)]
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            line.failed[str(getattr(crash, "message", report.longrepr)).partition("\n")[0]] = None
+        elif report.skipped:
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            line.skipped[why.removeprefix("Skipped: ")] = None
+        if report.when == "call" or not report.passed:
+            line.outcomes[report.outcome] += 1
+        if report.when == "teardown":
+            properties = [(str(name), str(value)) for name, value in report.user_properties]
+            line.observed |= {value: None for name, value in properties if name == "observed"}
+            tiers = [value for name, value in properties if name == "tier"]
+            line.tiers |= dict.fromkeys(tiers[-1:])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table and the counts."""
+        is_terminal = bool(terminalreporter.isatty)
+        file = io.StringIO()
+        console = Console(file=file, force_terminal=is_terminal, width=None if is_terminal else _WIDTH)
+        lines = sorted(self._lines.values(), key=lambda line: line.row or 0)
+        rows = [line for line in lines if line.row is not None and line.outcomes]
+        console.print(_table(rows))
+        for what, counted in (("rows", _by_row(rows)), ("beyond the rows", _verdicts(lines, rows))):
+            figures = ", ".join(f"{counted[word]} {word}" for word in _COLOURS if counted[word])
+            console.print(f"{what}: {figures or 'none'}", highlight=False)
+        terminalreporter.write_line("")
+        terminalreporter.write(file.getvalue())
+
+
+def _key(nodeid: str) -> str:
+    return nodeid.partition("[")[0]
+
+
+def _table(lines: Iterable[_Line]) -> Table:
+    table = Table(
+        "row", "what must happen", "observed", "tier", title="Attacks on live sessions", title_justify="left"
+    )
+    group = ""
+    for line in lines:
+        if line.group != group:
+            group = line.group
+            table.add_section()
+            table.add_row("", f"[bold]{group}[/]", "", "")
+        tiers = " | ".join(line.tiers)
+        table.add_row(
+            str(line.row), line.expected, f"[{_COLOURS[line.verdict]}]{_escaped(line.seen)}[/]", tiers
+        )
+    return table
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def _by_row(lines: Iterable[_Line]) -> Counter[str]:
+    """Count rows: one of several functions that fails makes the row fail, one that passes makes it pass."""
+    verdicts: dict[int | None, set[str]] = {}
+    for line in lines:
+        verdicts.setdefault(line.row, set()).add(line.verdict)
+    order = ("failed", "passed", "skipped")
+    return Counter(next(word for word in order if word in found) for found in verdicts.values())
+
+
+def _verdicts(lines: Iterable[_Line], without: list[_Line]) -> Counter[str]:
+    return sum((line.outcomes for line in lines if line not in without), Counter[str]())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take part in the run."""
+    config.pluginmanager.register(_Catalogue(), "catalogue")
