@@ -1,8 +1,8 @@
 """A pytest plugin that tells the catalogue of attacks as a table: `scripts/attacks` runs it.
 
 A test of row 31 is called ``test_row_31_…``; what follows is what must happen. It may note what it observed,
-and in which tier, as the properties ``observed`` and ``tier``. Tests without a number go beyond the rows; they
-are only counted.
+and in which tier, as the properties ``observed`` and ``tier``. A test that is expected to fail
+is a known gap. Tests without a number go beyond the rows; they are only counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from rich.table import Table
 _ROW = re.compile(r"test_row_(\d+)_(\w+)")
 _WIDTH = 150  # where the output is no terminal
 _MOST_NOTES = 3
-_COLOURS = {"passed": "green", "skipped": "yellow", "failed": "red"}
+_COLOURS = {"failed": "red", "known gap": "magenta", "passed": "green", "skipped": "yellow"}
+"""Outcome to colour, the weightiest first."""
 
 
 @attrs.define
@@ -39,13 +40,14 @@ class _Line:
     outcomes: Counter[str] = attrs.field(factory=Counter[str])
     observed: dict[str, None] = attrs.field(factory=dict[str, None])
     skipped: dict[str, None] = attrs.field(factory=dict[str, None])
+    gaps: dict[str, None] = attrs.field(factory=dict[str, None])
     failed: dict[str, None] = attrs.field(factory=dict[str, None])
     tiers: dict[str, None] = attrs.field(factory=dict[str, None])
 
     @property
     def verdict(self) -> str:
-        """``"failed"`` if one variant failed, ``"passed"`` if one passed, or else ``"skipped"``."""
-        return next((word for word in ("failed", "passed") if self.outcomes[word]), "skipped")
+        """The weightiest outcome of any variant."""
+        return next((word for word in _COLOURS if self.outcomes[word]), "skipped")
 
     @property
     def seen(self) -> str:
@@ -54,7 +56,8 @@ class _Line:
         if len(told) > _MOST_NOTES:
             told[_MOST_NOTES - 1 :] = [f"and {len(told) - _MOST_NOTES + 1} more"]
         told = [f"FAILED: {why}" for why in self.failed] or told
-        return "; ".join(told + [f"skipped: {why}" for why in self.skipped])
+        more = [f"KNOWN GAP: {why}" for why in self.gaps] + [f"skipped: {why}" for why in self.skipped]
+        return "; ".join(told + more)
 
 
 class _Catalogue:
@@ -76,14 +79,18 @@ class _Catalogue:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what became of a test in one of its three phases."""
         line = self._lines[_key(report.nodeid)]
-        if report.failed:
+        outcome: str = report.outcome
+        if report.skipped and hasattr(report, "wasxfail"):
+            outcome = "known gap"
+            line.gaps[str(report.wasxfail)] = None
+        elif report.failed:
             crash = getattr(report.longrepr, "reprcrash", None)
             line.failed[str(getattr(crash, "message", report.longrepr)).partition("\n")[0]] = None
         elif report.skipped:
             why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             line.skipped[why.removeprefix("Skipped: ")] = None
         if report.when == "call" or not report.passed:
-            line.outcomes[report.outcome] += 1
+            line.outcomes[outcome] += 1
         if report.when == "teardown":
             properties = [(str(name), str(value)) for name, value in report.user_properties]
             line.observed |= {value: None for name, value in properties if name == "observed"}
@@ -131,12 +138,11 @@ def _escaped(text: str) -> str:
 
 
 def _by_row(lines: Iterable[_Line]) -> Counter[str]:
-    """Count rows: one of several functions that fails makes the row fail, one that passes makes it pass."""
+    """Count rows, each by the weightiest verdict of its functions."""
     verdicts: dict[int | None, set[str]] = {}
     for line in lines:
         verdicts.setdefault(line.row, set()).add(line.verdict)
-    order = ("failed", "passed", "skipped")
-    return Counter(next(word for word in order if word in found) for found in verdicts.values())
+    return Counter(next(word for word in _COLOURS if word in found) for found in verdicts.values())
 
 
 def _verdicts(lines: Iterable[_Line], without: list[_Line]) -> Counter[str]:

@@ -9,7 +9,6 @@ import trio
 
 from sandbox.errors import Exhausted
 from sandbox.final_state import FinalState
-from sandbox.observation import CallRecord, Observation, Outcome
 from server.environment import Environment, Rollout, Verdict
 from server.verification import Judge
 

@@ -1,0 +1,222 @@
+"""Beyond the rows: the verdict of the policy for every system call there is, by number.
+
+The table of names is `syscalls.txt`. For both architectures it is compared with what the compiled program answers,
+run by the interpreter in `tests.attacks.kernel`; where arguments decide, with a second, plain statement of the rules
+that stands below. On the machine's own architecture a live session is asked as well.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyseccomp
+import pytest
+
+from sandbox.syscall_policy import compile_policy
+from tests.attacks.kernel import ALLOW, AUDIT_ARCH, KILL, Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.attacks.attacker import Attacker
+
+EPERM, ENOSYS, EAFNOSUPPORT, DONE = "EPERM", "ENOSYS", "EAFNOSUPPORT", "done"
+LAST = 600
+"""Well above the newest call of any kernel there is."""
+
+
+def read_table() -> dict[str, dict[int, tuple[str, str]]]:
+    """Return architecture → number → name and verdict."""
+    table: dict[str, dict[int, tuple[str, str]]] = {machine: {} for machine in AUDIT_ARCH}
+    for row in Path(__file__).with_name("syscalls.txt").read_text().splitlines():
+        if row and not row.startswith("#"):
+            x86, arm, name, verdict = row.split()
+            for machine, number in (("x86_64", x86), ("aarch64", arm)):
+                if number != "-":
+                    table[machine][int(number)] = (name, verdict)
+    return table
+
+
+TABLE = read_table()
+
+
+def is_known(machine: str, name: str) -> bool:
+    """Whether the libseccomp at hand has the name: an older one's policy lacks the newest calls."""
+    return int(pyseccomp.resolve_syscall(getattr(pyseccomp.Arch, machine.upper()), name)) >= 0
+
+
+@pytest.fixture(name="program", params=itertools.product(AUDIT_ARCH, (False, True), (False, True)),
+                ids=lambda p: f"{p[0]}{', loopback' if p[1] else ''}{', cgroup' if p[2] else ''}")  # fmt: skip
+def _program(request: pytest.FixtureRequest) -> tuple[str, bool, bool, Program]:
+    machine, loopback, cgroup = request.param
+    compiled = compile_policy(loopback=loopback, memory_cgroup=cgroup, machine=machine)
+    return machine, loopback, cgroup, Program(compiled)
+
+
+def test_each_number_has_the_verdict_of_the_table(program: tuple[str, bool, bool, Program]) -> None:
+    machine, _, _, compiled = program
+    wrong: dict[int, tuple[str, str, str]] = {}
+    for number in range(LAST):
+        name, verdict = TABLE[machine].get(number, ("a call that is not listed", ENOSYS))
+        if verdict == "args":
+            continue
+        if verdict != ENOSYS and not is_known(machine, name):
+            verdict = ENOSYS
+        for argument in (0, 1, (1 << 64) - 1):
+            found = compiled.verdict(AUDIT_ARCH[machine], number, *[argument] * 6)
+            if found != verdict:
+                wrong[number] = (name, verdict, found)
+    assert {} == wrong
+
+
+def test_numbers_that_no_kernel_has_are_absent_and_foreign_ones_kill(
+    program: tuple[str, bool, bool, Program],
+) -> None:
+    machine, _, _, compiled = program
+    for number in (*range(LAST, 5000), 1 << 20, 0x3FFFFFFF, 0x7FFFFFFF if machine == "aarch64" else 4096):
+        assert ENOSYS == compiled.verdict(AUDIT_ARCH[machine], number), number
+    foreign = (0x40000003, 0x40000028, 0xC00000B7 if machine == "x86_64" else 0xC000003E, 0, 0xFFFFFFFF)
+    for architecture, number in itertools.product(foreign, (0, 1, 11, 59, 63, 221)):
+        assert KILL == compiled.verdict(architecture, number)
+    if machine == "x86_64":
+        x32 = [
+            compiled.verdict(AUDIT_ARCH[machine], 0x40000000 | number) for number in (0, 1, 39, 59, 512, 547)
+        ]
+        assert [KILL] * 6 == x32 or [ENOSYS] * 6 == x32
+        assert compiled.verdict(AUDIT_ARCH[machine], 0xFFFFFFFF) in (
+            KILL,
+            ENOSYS,
+        )  # -1: what a tracer sets to skip a call
+
+
+# The calls that arguments decide, said once more, in Python.
+
+LOW = 0xFFFFFFFF
+NEW_ANY = 0x80 | 0x20000 | 0x2000000 | 0x4000000 | 0x8000000 | 0x10000000 | 0x20000000 | 0x40000000
+PRCTL = {1, 2, 3, 4, 15, 16, 21, 23, 29, 30, 36, 37, 38, 39, 40, 41, 42, 0x53564D41}
+IOCTL = {0x5401, 0x5402, 0x5403, 0x5404, 0x540F, 0x5410, 0x5413, 0x5414, 0x541B, 0x5421, 0x5450, 0x5451, 0x5452,
+         0x40049409, 0x4020940D, 0x80086601, 0x40086602, 0xC020660B}  # fmt: skip
+FCNTL = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 36, 37, 38, 1025, 1030, 1031, 1032, 1033, 1034}
+SOCKET_OPTIONS = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18, 19, 20, 21, 29, 34, 35}
+RLIMITS, RLIMIT_CORE = 16, 4
+
+
+def expected(name: str, arguments: tuple[int, ...], *, loopback: bool, cgroup: bool) -> str:  # noqa: C901, PLR0911, PLR0912
+    """Return what the policy must answer."""
+    a, b, c, d = (*arguments, 0, 0, 0, 0)[:4]
+    if name == "clone":
+        return ENOSYS if a & NEW_ANY else ALLOW
+    if name == "personality":
+        return ALLOW if a & LOW == LOW else ENOSYS
+    if name == "prctl":
+        return ALLOW if a & LOW in PRCTL else ENOSYS
+    if name == "ioctl":
+        return ALLOW if b & LOW in IOCTL or (loopback and 0x8910 <= b & LOW < 0x8946) else ENOSYS
+    if name == "fcntl":
+        return ALLOW if b & LOW in FCNTL else ENOSYS
+    if name in ("socket", "socketpair"):
+        return ALLOW if a in ({1, 2, 10} if loopback else {1}) else EAFNOSUPPORT
+    if name == "setsockopt":
+        levels = {0, 6, 17, 41} if loopback else set[int]()
+        return ALLOW if (b == 1 and c in SOCKET_OPTIONS) or b in levels else ENOSYS
+    if name == "memfd_create":
+        return ALLOW if cgroup and not b & 4 else ENOSYS
+    if name == "mmap":
+        shared_anonymous = not cgroup and d & 0x21 == 0x21
+        return ENOSYS if d & 0x40000 or shared_anonymous else ALLOW
+    if name == "setrlimit":
+        return DONE if a == RLIMIT_CORE else ALLOW if a < RLIMITS else ENOSYS
+    if name == "prlimit64":
+        if a != 0:
+            return EPERM
+        if b == RLIMIT_CORE:
+            return DONE if c else ALLOW
+        return ALLOW if b < RLIMITS else ENOSYS
+    if name in ("setpriority", "ioprio_set"):
+        return ALLOW if (a, b) == ({"setpriority": 0, "ioprio_set": 1}[name], 0) else EPERM
+    if name in ("sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler"):
+        return EPERM if a else ALLOW
+    raise KeyError(name)
+
+
+DECIDING = {  # the places of the arguments that decide
+    "clone": (0,), "personality": (0,), "prctl": (0,), "ioctl": (1,), "fcntl": (1,), "socket": (0,),
+    "socketpair": (0,), "setsockopt": (1, 2), "memfd_create": (1,), "mmap": (3,), "setrlimit": (0,),
+    "prlimit64": (0, 1, 2), "setpriority": (0, 1), "ioprio_set": (0, 1), "sched_setaffinity": (0,),
+    "sched_setattr": (0,), "sched_setparam": (0,), "sched_setscheduler": (0,),
+}  # fmt: skip
+SMALL = tuple(range(-2, 64))
+
+
+def values(program: Program, places: int) -> list[int]:
+    """Return what is worth trying for each argument: fewer where several are combined."""
+    if places == 1:
+        return [low | high << 32 for low in program.interesting() for high in (0, 1, 0x80000000, LOW)]
+    words = SMALL if places == 2 else (-1, 0, 1, 2, 3, 4, 5, 15, 16)
+    return [(word & LOW) | high << 32 for word in words for high in (0, 1, LOW)]
+
+
+def test_arguments_decide_as_the_plain_rules_say(program: tuple[str, bool, bool, Program]) -> None:
+    machine, loopback, cgroup, compiled = program
+    listed = {name: number for number, (name, verdict) in TABLE[machine].items() if verdict == "args"}
+    assert set(DECIDING) == set(listed)
+    tried, wrong = 0, {}
+    for name, number in listed.items():
+        places = DECIDING[name]
+        for combination in itertools.product(values(compiled, len(places)), repeat=len(places)):
+            arguments = [0] * 6
+            for place, value in zip(places, combination, strict=True):
+                arguments[place] = value
+            found = compiled.verdict(AUDIT_ARCH[machine], number, *arguments)
+            tried += 1
+            if found != expected(name, tuple(arguments), loopback=loopback, cgroup=cgroup):
+                wrong[name, combination] = found
+    assert {} == wrong
+    assert tried > 10_000
+
+
+# Live.
+
+UNSAFE_TO_TRY = {"fork", "vfork", "clone"}
+"""They return twice; rows 1 and 57 try them."""
+
+ABSENT_IN_THE_KERNEL = {"epoll_ctl_old", "get_thread_area", "set_thread_area"}
+"""Numbers that every x86-64 kernel answers with ENOSYS itself."""
+
+
+async def test_a_live_session_answers_each_number_as_the_table_says(
+    attacker: Attacker, observed: Callable[[str], None]
+) -> None:
+    machine = platform.machine()
+    if machine not in TABLE:
+        pytest.skip(f"no table for {machine}")
+    verdicts = {number: TABLE[machine].get(number, ("", ENOSYS)) for number in range(LAST)}
+    refused = [number for number, (_, verdict) in verdicts.items() if verdict in (ENOSYS, EPERM, DONE)]
+    answers: dict[int, Any] = await attacker.value(
+        f"result = {{number: raw(number, -1, -1, -1, -1, -1, -1) for number in {refused}}}"
+    )
+    assert {
+        number: 0 if verdicts[number][1] == DONE else verdicts[number][1] for number in refused
+    } == answers
+    allowed = [
+        number
+        for number, (name, verdict) in verdicts.items()
+        if verdict == ALLOW and name not in UNSAFE_TO_TRY
+    ]
+    reached: dict[int, Any] = await attacker.value(f"""
+import signal
+def reach(number, word):
+    'Whether the kernel itself answers: ENOSYS in a child is 1, anything else, even its death, is 0.'
+    pid = os.fork()
+    if pid == 0:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        os._exit(raw(number, *[word] * 6) == 'ENOSYS')
+    return os.waitpid(pid, 0)[1] != 256
+result = {{number: reach(number, -1) or reach(number, 0) for number in {allowed}}}
+""")
+    silent = {verdicts[number][0] for number, answered in reached.items() if not answered}
+    assert silent <= ABSENT_IN_THE_KERNEL | {name for name in silent if not is_known(machine, name)}
+    observed(f"{len(refused)} refused, {len(allowed) - len(silent)} reach the kernel")
