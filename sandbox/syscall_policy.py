@@ -125,7 +125,8 @@ _FCNTL = (
 )  # fmt: skip
 
 _SOCKET_OPTIONS = (
-    *range(14),  # none (libseccomp 2.5 for aarch64 lets it pass in any case), debug, reuse, type, error, routing, buffers, keep-alive, out of band, priority, linger
+    *range(14),  # debug, reuse, type, error, routing, buffers, keep-alive, out of band, priority, linger
+    # Among them 0, which is none: libseccomp 2.5 lets it pass on aarch64, named or not.
     15, 16, 18, 19, 20, 21,  # port reuse, credentials, low-water marks, timeouts
     29, 34, 35,  # time stamps. Not 26 and 50 to 52: they bring programs for the kernel to run
 )  # fmt: skip

@@ -159,7 +159,6 @@ def _raise_loopback() -> None:
 def set_common_rlimits() -> None:
     """Set what is the same for every session; once, in the zygote, whose children inherit it."""
     for kind, soft, hard in (
-        (resource.RLIMIT_NOFILE, 1024, 1024),
         (resource.RLIMIT_CORE, 1, 1),  # 0 would still start the program that core_pattern names, on the host
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),

@@ -14,6 +14,7 @@ import gc
 import importlib
 import linecache
 import os
+import resource
 import signal
 import sys
 import types
@@ -27,6 +28,7 @@ Toolbox = dict[str, dict[str, Callable[..., Any]]]
 
 _REQUESTS, _REPLIES = 3, 4
 _CHUNK = 1 << 16
+_DESCRIPTORS = 1024
 
 
 def make_ready() -> None:
@@ -80,10 +82,22 @@ def run(name: str, pipes: list[int], toolbox: Toolbox) -> None:
             signal.signal(number, signal.SIG_IGN)  # as Python does at its start: they become exceptions
         gc.enable()  # the zygote switched it off; what it froze stays out of the collector's sight
         privileges.set_dumpable(dumpable=True)
+        _limit_descriptors()
         _serve(toolbox.get(name, {}))
         status = 0
     finally:
         os._exit(status)
+
+
+def _limit_descriptors() -> None:
+    """Allow fewer descriptors than init, zygote and server have.
+
+    The kernel counts descriptors that are in flight by user, and refuses who sends more while there are as many as
+    its own limit. To an ordinary user's server its sessions are that same user: with a limit as high as ours, one
+    could keep init and zygote from handing over what they must, and end every session by it.
+    """
+    most = min(_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _take_descriptors(pipes: list[int]) -> None:

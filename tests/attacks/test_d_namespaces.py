@@ -39,7 +39,7 @@ def namespaces_of(pid: int) -> dict[str, str]:
 
 
 def mounts_of(box: object) -> str:
-    return Path(f"/proc/{outside.init_of(box)}/mountinfo").read_text()  # type: ignore[arg-type]
+    return proc(outside.init_of(box), "mountinfo")  # type: ignore[arg-type]
 
 
 async def test_row_51_no_process_of_the_host_is_in_proc(
@@ -71,11 +71,47 @@ for pid in {[pid for pid in theirs if pid > 4 * LIMITS.processes]}:
     observed("ENOENT; /proc/1: EACCES")
 
 
-KERNEL_FILES = (
-    "kcore kmsg kallsyms kpagecount kpageflags sysrq-trigger sys sys/kernel/core_pattern keys key-users mem meminfo "
-    "cpuinfo version cmdline config.gz modules mounts/../kcore slabinfo timer_list sched_debug interrupts iomem ioports "
-    "bus acpi scsi fs irq driver tty vmallocinfo partitions swaps uptime stat loadavg filesystems devices"
-).split()
+KERNEL_FILES = [
+    "kcore",
+    "kmsg",
+    "kallsyms",
+    "kpagecount",
+    "kpageflags",
+    "sysrq-trigger",
+    "sys",
+    "sys/kernel/core_pattern",
+    "keys",
+    "key-users",
+    "mem",
+    "meminfo",
+    "cpuinfo",
+    "version",
+    "cmdline",
+    "config.gz",
+    "modules",
+    "mounts/../kcore",
+    "slabinfo",
+    "timer_list",
+    "sched_debug",
+    "interrupts",
+    "iomem",
+    "ioports",
+    "bus",
+    "acpi",
+    "scsi",
+    "fs",
+    "irq",
+    "driver",
+    "tty",
+    "vmallocinfo",
+    "partitions",
+    "swaps",
+    "uptime",
+    "stat",
+    "loadavg",
+    "filesystems",
+    "devices",
+]
 
 
 async def test_row_52_the_kernels_files_are_not_in_proc_by_any_path(
@@ -114,7 +150,8 @@ def write(path, data):
 result = {{name: attempt(write, '/proc/sys/' + name, b'1') for name in {settings}}}
 result['sysrq'] = attempt(write, '/proc/sysrq-trigger', b'c')
 for pid in ('self', '1'):
-    for name in ('oom_score_adj', 'oom_adj', 'uid_map', 'gid_map', 'setgroups', 'projid_map', 'timens_offsets'):
+    for name in ('oom_score_adj', 'oom_adj', 'uid_map', 'gid_map', 'setgroups', 'projid_map',
+        'timens_offsets'):
         value = {{'oom_score_adj': b'-1000', 'oom_adj': b'-17', 'setgroups': b'allow',
                  'timens_offsets': b'monotonic 1 0'}}.get(name, b'0 0 1')
         result[pid, name] = attempt(write, f'/proc/{{pid}}/{{name}}', value)
@@ -124,7 +161,7 @@ for pid in ('self', '1'):
     assert {"ENOENT"} == missing
     assert set(answers.values()) <= {"EACCES", "EPERM"}, answers
     assert before == {name: Path(f"/proc/sys/{name}").read_bytes() for name in settings}
-    scores = [Path(f"/proc/{pid}/oom_score_adj").read_text() for pid in outside.processes(attacker.box)]
+    scores = [proc(pid, "oom_score_adj") for pid in outside.processes(attacker.box)]
     assert all(int(score) >= 0 for score in scores)
     observed("ENOENT; own scores and maps: EACCES or EPERM")
 
@@ -148,7 +185,7 @@ async def test_row_53_a_session_cannot_take_back_the_servers_protection_from_the
             )
             assert ["EACCES", "EACCES", "done"] == answers
             for pid in (outside.init_of(attacker.box), *outside.processes(attacker.box)):
-                assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) >= 0
+                assert int(proc(pid, "oom_score_adj")) >= 0
     finally:
         score.write_text(before)
     observed("EACCES below 0")
@@ -163,7 +200,8 @@ async def test_row_54_there_is_no_sys_and_no_way_to_mount_it(
     mount = """
 os.makedirs('/tmp/here', exist_ok=True)
 result = {}
-for kind in (b'sysfs', b'cgroup', b'cgroup2', b'debugfs', b'tracefs', b'securityfs', b'bpf', b'proc', b'tmpfs', b'overlay'):
+for kind in (b'sysfs', b'cgroup', b'cgroup2', b'debugfs', b'tracefs', b'securityfs', b'bpf', b'proc',
+    b'tmpfs', b'overlay'):
     result['mount', kind] = raw(NR.mount, b'none', b'/tmp/here', kind, 0, 0)
     result['fsopen', kind] = raw(NR.fsopen, kind, 0)
 """
@@ -183,7 +221,7 @@ async def test_row_55_limits_can_be_lowered_and_never_raised(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
     init = outside.init_of(attacker.box)
-    before, groups = Path(f"/proc/{init}/limits").read_text(), Path(f"/proc/{init}/cgroup").read_text()
+    before, groups = proc(init, "limits"), proc(init, "cgroup")
     raise_ = """
 import resource
 result = {}
@@ -194,7 +232,8 @@ for kind in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_MEML
     result['setrlimit', kind] = raw(NR.setrlimit, kind, new) if NR.setrlimit >= 0 else 'EPERM'
     result['prlimit64', kind] = raw(NR.prlimit64, 0, kind, new, 0)
     for pid in (1, os.getpid(), 0x1_0000_0000):
-        result['prlimit64', pid, kind] = raw(NR.prlimit64, pid, kind, _ctypes.byref((_ctypes.c_ulong * 2)(1, 1)), 0)
+        result['prlimit64', pid, kind] = raw(NR.prlimit64, pid, kind, _ctypes.byref((_ctypes.c_ulong * 2)(1,
+            1)), 0)
 """
     answers = await attacker.value(raise_)
     assert {"EPERM"} == set(answers.values()), answers
@@ -204,8 +243,8 @@ for kind in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_MEML
     assert "" == files.stdout
     own = await attacker.value("result = open('/proc/self/cgroup').read()")
     assert {"/"} == {row.split(":", 2)[2] for row in own.splitlines()}
-    assert before == Path(f"/proc/{init}/limits").read_text()
-    assert groups == Path(f"/proc/{init}/cgroup").read_text()
+    assert before == proc(init, "limits")
+    assert groups == proc(init, "cgroup")
     observed(f"EPERM, {len(answers)} of {len(answers)}; no cgroup file in sight")
 
 
@@ -263,7 +302,8 @@ for target in (b'/tmp/a', b'/proc', b'/dev', b'/dev/shm', b'/workspace', b'/', b
     result['tmpfs', target] = raw(NR.mount, b't', target, b'tmpfs', 0, 0)
     result['umount', target] = raw(NR.umount2, target, 2)
     result['open_tree', target] = raw(NR.open_tree, -100, target, 1)
-    result['setattr', target] = raw(NR.mount_setattr, -100, target, 0, _ctypes.byref((_ctypes.c_ulong * 4)(0, 1)), 32)
+    result['setattr', target] = raw(NR.mount_setattr, -100, target, 0, _ctypes.byref((_ctypes.c_ulong * 4)(0,
+        1)), 32)
 result['pivot_root'] = raw(NR.pivot_root, b'/tmp/a', b'/tmp/a')
 result['chroot'] = raw(NR.chroot, b'/tmp/a')
 result['fsopen'] = raw(NR.fsopen, b'tmpfs', 0)
@@ -338,7 +378,8 @@ for path in ('/dev/null', '/dev/zero', '/dev/urandom', '/dev/fd', '/dev/stdin', 
     result['rename', path] = attempt(os.rename, path, '/tmp/taken')
     result['replace', path] = attempt(os.replace, '/tmp', path)
     result['link', path] = attempt(os.symlink, '/etc/passwd', path)
-for path in ('/dev/console', '/dev/tty', '/dev/ptmx', '/dev/pts', '/dev/mem', '/dev/kmsg', '/dev/vda', '/dev/loop0',
+for path in ('/dev/console', '/dev/tty', '/dev/ptmx', '/dev/pts', '/dev/mem', '/dev/kmsg', '/dev/vda',
+    '/dev/loop0',
              '/dev/fuse', '/dev/kvm', '/dev/net/tun', '/dev/userfaultfd'):
     result['open', path] = attempt(os.open, path, os.O_RDONLY)
     result['mknod', path] = attempt(os.mknod, path, 0o20666, 0x0501)
@@ -385,7 +426,8 @@ for fd in range(64):
     for way in ('..', '../..', '../../../../../..'):
         result[fd, way] = attempt(os.listdir, f'/proc/self/fd/{fd}/{way}')
 root = os.stat('/')
-roots = [os.stat(path) for path in ('/proc/self/cwd' + '/..' * 40, '/proc/self/root/..', '/..', '/workspace/../../..')]
+roots = [os.stat(path) for path in ('/proc/self/cwd' + '/..' * 40, '/proc/self/root/..', '/..',
+    '/workspace/../../..')]
 result['roots'] = all((each.st_dev, each.st_ino) == (root.st_dev, root.st_ino) for each in roots)
 """
     answers = await attacker.value(climb)
@@ -406,7 +448,8 @@ async def test_row_61_no_program_of_the_host_can_be_overwritten(
     before = digest()
     overwrite = """
 result = {}
-for path in ('/proc/self/exe', '/proc/1/exe', '/proc/self/map_files', os.path.realpath('/proc/self/exe'), '/usr/bin/bash',
+for path in ('/proc/self/exe', '/proc/1/exe', '/proc/self/map_files', os.path.realpath('/proc/self/exe'),
+    '/usr/bin/bash',
              '/opt/creche/sandbox/inside/lane.py', '/etc/ld.so.cache'):
     for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_RDWR | os.O_APPEND):
         result[path, flags] = attempt(os.open, path, flags)
@@ -445,7 +488,8 @@ def read(path):
     with open(path, 'rb') as file: return file.read(1)
 names = 'mem maps smaps environ auxv fd/0 fd/3 fdinfo/0 cwd root exe map_files/0-1000 stack syscall pagemap io'.split()
 result = {name: attempt(read, f'/proc/1/{name}') for name in names}
-result.update({f'link {name}': attempt(os.readlink, f'/proc/1/{name}') for name in ('fd/0', 'cwd', 'exe', 'ns/user')})
+result.update({f'link {name}': attempt(os.readlink, f'/proc/1/{name}') for name in ('fd/0', 'cwd', 'exe',
+    'ns/user')})
 """
     answers = await attacker.value(look)
     assert set(answers.values()) <= {"EACCES", "EPERM", "ENOENT"}, answers

@@ -18,18 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trio
 
 from sandbox.observation import Outcome
 from sandbox.syscall_policy import compile_policy
 from tests.attacks import attacker as outside
-from tests.attacks.attacker import LIMITS, open_session
+from tests.attacks.attacker import LIMITS
 from tests.attacks.kernel import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sandbox.launcher import Launcher
     from tests.attacks.attacker import Attacker
 
 on_x86_64 = pytest.mark.skipif(
@@ -112,7 +110,7 @@ for family in (0, 46, 255, -1, 1 << 31, 1 | 1 << 32):
     if modules.exists():  # asking for a family is how its module gets loaded
         assert before == modules.read_text().count("\n")
     lane = attacker.box._lanes["python"].process.pid()
-    listed = Path(f"/proc/{lane}/net/dev").read_text().splitlines()[2:]
+    listed = proc(lane, "net/dev").splitlines()[2:]
     assert {"lo"} >= {row.partition(":")[0].strip() for row in listed}
     observed(f"EAFNOSUPPORT, {len(answers)} of {len(answers)}")
 
@@ -145,7 +143,7 @@ def _listener() -> Iterator[socket.socket]:
 async def test_row_67_no_program_reaches_a_network(
     attacker: Attacker, listener: socket.socket, command: str, observed: Callable[[str], None]
 ) -> None:
-    program = command.split()[0]
+    program = command.split(maxsplit=1)[0]
     if program not in ("exec", "python3") and shutil.which(program) is None:
         pytest.skip(f"{program} is not installed on this machine")
     started = time.monotonic()
@@ -210,7 +208,8 @@ async def test_row_69_no_named_socket_of_the_host_is_in_sight(
 import socket, stat
 def to(name):
     with socket.socket(socket.AF_UNIX) as one: one.connect(name)
-result = [attempt(to, name) for name in ('{path}'[-100:], '/run/docker.sock', '/var/run/docker.sock', '/run/dbus/system_bus_socket',
+result = [attempt(to, name) for name in ('{path}'[-100:], '/run/docker.sock', '/var/run/docker.sock',
+    '/run/dbus/system_bus_socket',
     '/run/containerd/containerd.sock', '/run/systemd/private', '/dev/log', '/run/systemd/journal/socket', '/tmp/.X11-unix/X0')]
 """)
         assert {"ENOENT"} == set(answers), answers
@@ -294,28 +293,60 @@ result = struct.unpack('hhqqi4x', fcntl.fcntl(file, fcntl.F_GETLK, asked))[0]
 async def test_row_72_ipc_objects_of_the_kernel_are_out_of_reach(
     attacker: Attacker, neighbour: Attacker, observed: Callable[[str], None]
 ) -> None:
-    limits = Path(f"/proc/{outside.init_of(attacker.box)}/limits").read_text()
+    limits = proc(outside.init_of(attacker.box), "limits")
     assert re.search(r"Max msgqueue size +0 +0", limits)
     answers = await attacker.value("""
 key = 0x4711
-result = [raw(NR.shmget, key, 4096, 0o1600), raw(NR.shmat, 0, 0, 0), raw(NR.shmctl, 0, 13, 0), raw(NR.shmdt, 0),
-          raw(NR.semget, key, 1, 0o1600), raw(NR.semop, 0, 0, 0), raw(NR.semctl, 0, 0, 0, 0), raw(NR.semtimedop, 0, 0, 0, 0),
-          raw(NR.msgget, key, 0o1600), raw(NR.msgsnd, 0, 0, 0, 0), raw(NR.msgrcv, 0, 0, 0, 0, 0), raw(NR.msgctl, 0, 0, 0),
+result = [raw(NR.shmget, key, 4096, 0o1600), raw(NR.shmat, 0, 0, 0), raw(NR.shmctl, 0, 13, 0), raw(NR.shmdt,
+    0),
+          raw(NR.semget, key, 1, 0o1600), raw(NR.semop, 0, 0, 0), raw(NR.semctl, 0, 0, 0,
+              0), raw(NR.semtimedop, 0, 0, 0, 0),
+          raw(NR.msgget, key, 0o1600), raw(NR.msgsnd, 0, 0, 0, 0), raw(NR.msgrcv, 0, 0, 0, 0,
+              0), raw(NR.msgctl, 0, 0, 0),
           raw(NR.mq_open, b'creche', 0o102, 0o600, 0), raw(NR.mq_unlink, b'creche'), raw(NR.mq_notify, 0, 0),
           raw(NR.fanotify_init, 0, 0)]
 """)
     assert ["EPERM"] * 16 == answers
-    assert ["ENOSYS", "ENOSYS"] == [await attacker.raw("inotify_init1", 0), await attacker.raw("inotify_add_watch", 3, 0, 0)]  # fmt: skip
-    spaces = [os.readlink(f"/proc/{pid}/ns/ipc") for pid in (outside.init_of(attacker.box), outside.init_of(neighbour.box), os.getpid())]  # fmt: skip
+    assert ["ENOSYS", "ENOSYS"] == [await attacker.raw("inotify_init1", 0),
+        await attacker.raw("inotify_add_watch", 3, 0, 0)]  # fmt: skip
+    spaces = [os.readlink(f"/proc/{pid}/ns/ipc") for pid in (outside.init_of(attacker.box),
+        outside.init_of(neighbour.box), os.getpid())]  # fmt: skip
     assert 3 == len(set(spaces))
     observed("EPERM; inotify ENOSYS")
 
 
-PRIVILEGED = (
-    "userfaultfd bpf perf_event_open kexec_load kexec_file_load init_module finit_module delete_module syslog reboot acct "
-    "swapon swapoff quotactl quotactl_fd iopl ioperm vhangup settimeofday clock_settime adjtimex clock_adjtime sethostname "
-    "setdomainname lookup_dcookie process_vm_readv process_vm_writev kcmp ptrace seccomp"
-).split()
+PRIVILEGED = [
+    "userfaultfd",
+    "bpf",
+    "perf_event_open",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "syslog",
+    "reboot",
+    "acct",
+    "swapon",
+    "swapoff",
+    "quotactl",
+    "quotactl_fd",
+    "iopl",
+    "ioperm",
+    "vhangup",
+    "settimeofday",
+    "clock_settime",
+    "adjtimex",
+    "clock_adjtime",
+    "sethostname",
+    "setdomainname",
+    "lookup_dcookie",
+    "process_vm_readv",
+    "process_vm_writev",
+    "kcmp",
+    "ptrace",
+    "seccomp",
+]
 
 
 async def test_row_73_privileged_calls_are_refused(
@@ -333,7 +364,8 @@ one, other = socket.socketpair()
 accept_all = _ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0xFFFF))
 program = struct.pack('HxxxxxxQ', 1, _ctypes.addressof(accept_all))
 result = [attempt(one.setsockopt, 1, option | high, program) for option in (26, 50, 51, 52) for high in (0,)]
-result += [raw(NR.setsockopt, one.fileno(), 1 | 1 << 32, 26 | bits << 32, _ctypes.c_char_p(program), 16) for bits in (0, 1)]
+result += [raw(NR.setsockopt, one.fileno(), 1 | 1 << 32, 26 | bits << 32, _ctypes.c_char_p(program),
+    16) for bits in (0, 1)]
 result += [raw(NR.prctl, 22, 2, _ctypes.c_char_p(program), 0, 0)]
 """
     assert {"ENOSYS"} == set(await attacker.value(bring))
@@ -359,7 +391,7 @@ for name, request in (('TIOCSTI', 0x5412), ('TIOCLINUX', 0x541C), ('TIOCCONS', 0
     )
     assert {"ENOENT"} == set(terminals)
     for pid in (outside.init_of(attacker.box), *outside.processes(attacker.box)):
-        assert "0" == Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[4]  # tty_nr
+        assert "0" == proc(pid, "stat").rpartition(")")[2].split()[4]  # tty_nr
     observed(f"ENOSYS, {len(answers)} of {len(answers)}; no terminal")
 
 
@@ -375,7 +407,7 @@ async def test_row_75_the_execution_domain_cannot_be_changed(
     assert 0 == await attacker.raw("personality", 0xFFFFFFFF)
     assert (
         "00000000"
-        == Path(f"/proc/{attacker.box._lanes['python'].process.pid()}/personality").read_text().strip()
+        == proc(attacker.box._lanes['python'].process.pid(), "personality").strip()
     )
     observed("ENOSYS; asking which: 0")
 
@@ -400,7 +432,8 @@ told, tell = os.pipe()
 pid = os.fork()
 if pid == 0:
     os.dup2(tell, 1)
-    raw(NR.execveat, file, b'', _ctypes.byref((_ctypes.c_char_p * 3)(b'cat', b'/proc/self/status')), None, 0x1000)
+    raw(NR.execveat, file, b'', _ctypes.byref((_ctypes.c_char_p * 3)(b'cat', b'/proc/self/status')), None,
+        0x1000)
     os._exit(1)
 os.close(tell)
 text = b''
@@ -410,7 +443,8 @@ result = dict(row.split(':\\t') for row in text.decode().splitlines() if row.spl
               ('NoNewPrivs', 'Seccomp', 'Seccomp_filters', 'CapEff', 'CapBnd', 'NSpid'))
 """
     status = await attacker.value(run)
-    assert {"NoNewPrivs": "1", "Seccomp": "2", "Seccomp_filters": "1", "CapEff": "0" * 16, "CapBnd": "0" * 16}.items() <= status.items()  # fmt: skip
+    assert {"NoNewPrivs": "1", "Seccomp": "2", "Seccomp_filters": "1", "CapEff": "0" * 16,
+        "CapBnd": "0" * 16}.items() <= status.items()  # fmt: skip
     assert "\t" not in status["NSpid"]
     observed("runs, with the same filter and no capabilities")
 
@@ -548,7 +582,8 @@ result = {{
     'AF_ALG': raw(NR.socket, 38, 5, 0),
     'AF_ALG pair': raw(NR.socketpair, 38, 5, 0, _ctypes.byref((_ctypes.c_int * 2)())),
     'shared writable mapping': raw(NR.mmap, 0, 4096, 3, 1, file, 0),
-    'process_vm_writev': raw(NR.process_vm_writev, os.getpid(), _ctypes.byref(vector), 1, _ctypes.byref(vector), 1, 0),
+    'process_vm_writev': raw(NR.process_vm_writev, os.getpid(), _ctypes.byref(vector), 1,
+        _ctypes.byref(vector), 1, 0),
     'userfaultfd': raw(NR.userfaultfd, 0),
     'ptrace': raw(NR.ptrace, 0, 0, 0, 0),
     'write': raw(NR.write, file, b'x', 1),
@@ -561,7 +596,8 @@ result = {{
 shared = raw(NR.mmap, 0, 4096, 1, 1, file, 0)
 result['mprotect'] = raw(NR.mprotect, shared, 4096, 3)
 # The private copy that /proc/self/mem makes is the process's own (Dirty COW was a race about this).
-result['mem'] = attempt(os.pwrite, attempt(os.open, '/proc/self/mem', os.O_WRONLY), b'X', shared) if not isinstance(attempt(os.open, '/proc/self/mem', os.O_WRONLY), str) else 'EACCES'
+result['mem'] = attempt(os.pwrite, attempt(os.open, '/proc/self/mem', os.O_WRONLY), b'X',
+    shared) if not isinstance(attempt(os.open, '/proc/self/mem', os.O_WRONLY), str) else 'EACCES'
 """)
     refused = {
         "ENOSYS",
@@ -588,7 +624,7 @@ async def test_row_80_a_crash_starts_nothing_on_the_host_and_leaves_no_core(
     init = outside.init_of(attacker.box)
     (core,) = [
         row.split()[4:6]
-        for row in Path(f"/proc/{init}/limits").read_text().splitlines()
+        for row in proc(init, "limits").splitlines()
         if "core file" in row
     ]
     hardest = resource.getrlimit(resource.RLIMIT_CORE)[1]
@@ -602,7 +638,8 @@ limit = resource.getrlimit(resource.RLIMIT_CORE)
 pid = os.fork()
 if pid == 0: _ctypes.string_at(0)
 status = os.waitpid(pid, 0)[1]
-result += [limit, os.WTERMSIG(status), os.WCOREDUMP(status), [name for name in os.listdir('/workspace') if 'core' in name]]
+result += [limit, os.WTERMSIG(status), os.WCOREDUMP(status),
+    [name for name in os.listdir('/workspace') if 'core' in name]]
 """
     answers = await attacker.value(crash)
     assert ["done", 0, "ENOSYS", tuple(map(int, core)), signal.SIGSEGV, False, []] == answers

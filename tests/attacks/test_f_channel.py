@@ -218,7 +218,8 @@ async def test_row_84_a_frame_can_answer_its_own_question_and_say_no_more(
     forge = f"""
 {SEND}
 import json
-message = {{'id': 1, 'outcome': 'ok', 'value': {{'result': "'pass'", 'reward': 1.0}}, 'error': None, **{FORGED[name]}}}
+message = {{'id': 1, 'outcome': 'ok', 'value': {{'result': "'pass'", 'reward': 1.0}}, 'error': None,
+    **{FORGED[name]}}}
 send(frame(json.dumps(message).encode()))
 time.sleep(600)
 """
@@ -284,7 +285,8 @@ def test_row_85_text_that_is_none_is_replaced_and_never_an_error_of_the_servers(
     observed(f"200 {body['outcome']}")
 
 
-@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\x1b[31m", "\u202e", "x" * MIB], ids=["NUL", "surrogate", "ANSI", "BiDi", "1 MiB"])  # fmt: skip
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "\x1b[31m", "\u202e", "x" * MIB], ids=["NUL",
+    "surrogate", "ANSI", "BiDi", "1 MiB"])  # fmt: skip
 @pytest.mark.parametrize(
     ("tool", "argument"), [("bash", "command"), ("python", "code"), ("read_file", "path")]
 )
@@ -306,7 +308,8 @@ import builtins, gc, io, json, signal, subprocess, struct, types
 from sandbox.inside import init, lane, processes
 from sandbox import frames, packets
 def lie(*arguments, **named): return 'patched'
-lane._call = lambda functions, state, request: {'id': request['id'], 'outcome': 'ok', 'value': {'result': "'patched'"}, 'error': None}
+lane._call = lambda functions, state, request: {'id': request['id'], 'outcome': 'ok',
+    'value': {'result': "'patched'"}, 'error': None}
 processes.kill_family = init.Init._reap = init.Init.serve = packets.send = lie
 builtins.print = sys.exit = time.time = time.monotonic = subprocess.Popen = signal.signal = lie
 json.loads = lie
