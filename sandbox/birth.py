@@ -81,7 +81,8 @@ async def start_box(
                 on_failure.callback(lane.process.close)
                 _check(birth, lane, user)
             except BaseException:
-                await _end(birth)
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
+                    await _end(birth)
                 raise
             if group is not None:
                 group.seal()
@@ -159,6 +160,5 @@ def _check(birth: Birth, lane: Lane, user: int | None) -> None:
 async def _end(birth: Birth) -> None:
     init = _init(birth)
     init.kill()
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
-        await birth.dead.wait()
+    await birth.dead.wait()
     init.close()

@@ -127,8 +127,7 @@ class Launcher:
 
     async def aclose(self) -> None:
         """Close the sessions on standby. Shielded, with a deadline for each."""
-        with trio.CancelScope(shield=True):
-            await self._standby.aclose()
+        await self._standby.aclose()
 
     @contextmanager
     def _lend_user(self) -> Generator[int | None]:

@@ -20,6 +20,9 @@ from sandbox.cage import GONE_SECONDS
 from sandbox.limits import Limits
 from sandbox.profile import Profile
 
+CLOSE_SECONDS = 2 * GONE_SECONDS
+"""A session's own task waits for its processes, and then perhaps for a cage that it had to give up."""
+
 Opener = Callable[[Profile, Limits], AbstractAsyncContextManager[Box]]
 
 
@@ -66,7 +69,8 @@ class Standby:
         try:
             yield held.box
         finally:
-            await self._close(held)
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS):
+                await self._close(held)
 
     def ready(self, profile: Profile) -> int:
         """Return how many sessions of this profile wait to be taken."""
@@ -85,7 +89,8 @@ class Standby:
         self._is_closing = True
         for ready in self._ready.values():
             while ready:
-                await self._close(ready.popleft())
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_SECONDS):
+                    await self._close(ready.popleft())
 
     def _take(self, profile: Profile) -> _Held | None:
         ready = self._ready.get(profile, deque[_Held]())
@@ -117,7 +122,6 @@ class Standby:
 
     async def _close(self, held: _Held) -> None:
         held.given_back.set()
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + 2 * GONE_SECONDS):
-            await held.gone.wait()
+        await held.gone.wait()
         if held.error is not None:
             raise held.error

@@ -92,9 +92,9 @@ def run(name: str, pipes: list[int], toolbox: Toolbox) -> None:
 def _limit_descriptors() -> None:
     """Allow fewer descriptors than init, zygote and server have.
 
-    The kernel counts descriptors that are in flight by user, and refuses who sends more while there are as many as
-    its own limit. To an ordinary user's server its sessions are that same user: with a limit as high as ours, one
-    could keep init and zygote from handing over what they must, and end every session by it.
+    The kernel counts descriptors in flight by user, and refuses whoever sends more while there are as many as
+    its own limit. To an ordinary user's server its sessions are that same user: with a limit as high as ours,
+    one could keep init and zygote from handing over what they must, and end every session by it.
     """
     most = min(_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import trio
@@ -50,11 +51,8 @@ async def main() -> None:
     ):
         config.bind = [f"fd://{os.dup(listener.fileno())}"]  # as our own server does it
         async with trio.open_nursery() as nursery:
-
-            async def run(task_status: trio.TaskStatus[list[str]]) -> None:
-                app: Any = create_app()
-                await serve(app, config, shutdown_trigger=ended.wait, task_status=task_status, mode="asgi")
-
+            app: Any = create_app()
+            run: Any = partial(serve, app, config, shutdown_trigger=ended.wait, mode="asgi")
             urls = await nursery.start(run)
             print(f"ready on {urls[0]}", flush=True)
             await anext(aiter(signals))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -13,7 +15,7 @@ KILL, ALLOW = "kill", "allow"
 _INSTRUCTION = struct.Struct("=HBBI")
 _DATA = struct.Struct("=iIQ6Q")  # struct seccomp_data: number, architecture, instruction pointer, arguments
 _LOAD, _AND, _RETURN, _JUMP = 0x20, 0x54, 0x06, 0x05
-_CONDITIONS = {
+_CONDITIONS: dict[int, Callable[[int, int], bool]] = {
     0x15: lambda word, value: word == value,
     0x25: lambda word, value: word > value,
     0x35: lambda word, value: word >= value,
@@ -30,7 +32,7 @@ class Program:
         self._instructions = list(_INSTRUCTION.iter_unpack(program))
 
     def verdict(self, architecture: int, number: int, *arguments: int) -> str:
-        """Return what becomes of a call: "allow", "kill", or the name of an errno; "done" for a feigned success."""
+        """Return what becomes of a call: "allow", "kill", an errno's name, or "done": success is feigned."""
         data = _DATA.pack(_signed(number), architecture, 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
         at = word = 0
         while True:
@@ -75,6 +77,39 @@ def _meaning(returned: int) -> str:
     return KILL
 
 
+def proc(pid: int | str, name: str) -> str:
+    """Return a file of a process's folder in /proc, as text."""
+    return Path(f"/proc/{pid}/{name}").read_text()
+
+
+def descriptors(pid: int | str) -> dict[int, str]:
+    """Return what a process holds: number and what it is of.
+
+    Raises:
+        PermissionError: it is not dumpable, and this is not root.
+    """
+    held: dict[int, str] = {}
+    for link in list(Path(f"/proc/{pid}/fd").iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # by which the listing itself was made
+            held[int(link.name)] = str(link.readlink())
+    return held
+
+
+def modes(pid: int) -> dict[int, int]:
+    """Return what kind of file each descriptor of a process is of, as `stat` has it."""
+    return {fd: Path(f"/proc/{pid}/fd/{fd}").stat().st_mode for fd in descriptors(pid)}
+
+
+def namespaces(pid: int | str) -> dict[str, str]:
+    """Return the namespaces that a process is in."""
+    return {link.name: str(link.readlink()) for link in sorted(Path(f"/proc/{pid}/ns").iterdir())}
+
+
+def digest_of(path: str) -> str:
+    """Return the SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
 def memory_of(pid: int) -> bytes:
     """Return what a process may write of its memory, from outside.
 
@@ -82,7 +117,7 @@ def memory_of(pid: int) -> bytes:
         PermissionError: it is not dumpable, and this is not root.
     """
     parts: list[bytes] = []
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for start, end in _writable(Path(f"/proc/{pid}/maps").read_text().splitlines()):
             memory.seek(start)
             try:

@@ -330,7 +330,7 @@ result = asked
 
 
 STUBBORN = {
-    "sleeps on": "import atexit\natexit.register(time.sleep, 99)\ntry: time.sleep(99)\nfinally: time.sleep(99)",
+    "sleeps on": "import atexit\natexit.register(time.sleep, 9)\ntry: time.sleep(9)\nfinally: time.sleep(9)",
     "ignores": "import signal\nfor n in {*range(1, 32)} - {9, 19}: signal.signal(n, 1)\ntime.sleep(600)",
     "blocks": "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: pass",
     "catches": "while True:\n  try: time.sleep(600)\n  except BaseException: pass",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from sandbox.launcher import open_launcher
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS, open_session
-from tests.attacks.kernel import memory_of
+from tests.attacks.kernel import descriptors, digest_of, memory_of, modes, namespaces, proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +30,6 @@ NAMESPACES = {
     "NEWPID": 0x20000000,
     "NEWNET": 0x40000000,
 }
-
-
-def namespaces_of(pid: int) -> dict[str, str]:
-    folder = f"/proc/{pid}/ns"
-    return {name: os.readlink(f"{folder}/{name}") for name in sorted(os.listdir(folder))}
 
 
 def mounts_of(box: object) -> str:
@@ -126,7 +120,8 @@ def at(directory, path):
 result = {{}}
 for name in names:
     for path in (f'/proc/{{name}}', f'/proc/./{{name}}', f'/proc//{{name}}', f'/proc/self/../{{name}}',
-                 f'/proc/self/root/proc/{{name}}', f'/proc/self/cwd/../proc/{{name}}', f'/dev/fd/../../{{name}}',
+                 f'/proc/self/root/proc/{{name}}', f'/proc/self/cwd/../proc/{{name}}',
+                 f'/dev/fd/../../{{name}}',
                  f'/dev/../proc/{{name}}', f'/proc/thread-self/../../../{{name}}'):
         result[path] = at(-100, path)
     result['proc', name] = at(proc, name)
@@ -143,7 +138,7 @@ async def test_row_53_the_kernels_settings_cannot_be_written(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
     settings = ("kernel/core_pattern", "kernel/hostname", "vm/overcommit_memory", "user/max_user_namespaces")
-    before = {name: Path(f"/proc/sys/{name}").read_bytes() for name in settings}
+    before = {name: proc("sys", name) for name in settings}
     write = f"""
 def write(path, data):
     with open(path, 'wb', buffering=0) as file: file.write(data)
@@ -160,20 +155,23 @@ for pid in ('self', '1'):
     missing = {answers.pop(name) for name in (*settings, "sysrq")}
     assert {"ENOENT"} == missing
     assert set(answers.values()) <= {"EACCES", "EPERM"}, answers
-    assert before == {name: Path(f"/proc/sys/{name}").read_bytes() for name in settings}
+    assert before == {name: proc("sys", name) for name in settings}
     scores = [proc(pid, "oom_score_adj") for pid in outside.processes(attacker.box)]
     assert all(int(score) >= 0 for score in scores)
     observed("ENOENT; own scores and maps: EACCES or EPERM")
+
+
+def protect(score: str) -> None:
+    Path("/proc/self/oom_score_adj").write_text(score)
 
 
 @pytest.mark.needs_root
 async def test_row_53_a_session_cannot_take_back_the_servers_protection_from_the_oom_killer(
     observed: Callable[[str], None],
 ) -> None:
-    score = Path("/proc/self/oom_score_adj")
-    before = score.read_text()
+    before = proc("self", "oom_score_adj")
     try:
-        score.write_text("-500")  # as OOMScoreAdjust= of a unit does
+        protect("-500")  # as OOMScoreAdjust= of a unit does
     except PermissionError:
         pytest.skip("root lacks CAP_SYS_RESOURCE here, so no server can be protected from the OOM killer")
     try:
@@ -187,7 +185,7 @@ async def test_row_53_a_session_cannot_take_back_the_servers_protection_from_the
             for pid in (outside.init_of(attacker.box), *outside.processes(attacker.box)):
                 assert int(proc(pid, "oom_score_adj")) >= 0
     finally:
-        score.write_text(before)
+        protect(before)
     observed("EACCES below 0")
 
 
@@ -226,7 +224,8 @@ async def test_row_55_limits_can_be_lowered_and_never_raised(
 import resource
 result = {}
 for kind in (resource.RLIMIT_NPROC, resource.RLIMIT_NOFILE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_RTPRIO,
-             resource.RLIMIT_NICE, resource.RLIMIT_SIGPENDING, resource.RLIMIT_MSGQUEUE, resource.RLIMIT_STACK):
+             resource.RLIMIT_NICE, resource.RLIMIT_SIGPENDING, resource.RLIMIT_MSGQUEUE,
+             resource.RLIMIT_STACK):
     hard = resource.getrlimit(kind)[1]
     new = _ctypes.byref((_ctypes.c_ulong * 2)(hard + 1, hard + 1))
     result['setrlimit', kind] = raw(NR.setrlimit, kind, new) if NR.setrlimit >= 0 else 'EPERM'
@@ -321,7 +320,7 @@ async def test_row_57_no_namespace_can_be_made_or_joined(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
     lane = attacker.box._lanes["python"].process.pid()
-    before = namespaces_of(lane)
+    before = namespaces(lane)
     calls = f"""
 result = {{}}
 for name, flag in {NAMESPACES}.items():
@@ -343,7 +342,7 @@ result['setns', 'pidfd'] = raw(NR.setns, pidfd, {NAMESPACES["NEWUSER"] | NAMESPA
     allowed = {"unshare": {"EPERM"}, "clone": {"ENOSYS"}, "setns": {"EPERM", "EACCES"}}
     wrong = {key: found for key, found in answers.items() if found not in allowed[key[0].split()[0]]}
     assert {} == wrong
-    assert before == namespaces_of(lane)
+    assert before == namespaces(lane)
     for pid in outside.processes(attacker.box):
         assert "0" * 16 == outside.status_of(pid)["CapEff"]
     observed(f"EPERM or ENOSYS, {len(answers)} of {len(answers)}")
@@ -403,8 +402,10 @@ result['a device of its own'] = attempt(os.mknod, '/tmp/null', 0o20666, 0x0103)
     await attacker.run("os._exit(0)")
     assert await attacker.is_well()
     lane = attacker.box._lanes["python"].process.pid()
-    null = os.stat(f"/proc/{lane}/fd/0")
-    assert (True, os.makedev(1, 3)) == (stat.S_ISCHR(null.st_mode), null.st_rdev)
+    assert ("/dev/null", True) == (descriptors(lane)[0], stat.S_ISCHR(modes(lane)[0]))
+    assert "done" == await attacker.value(
+        "result = attempt(os.write, os.open('/dev/null', 1), b'x') == 1 and 'done'"
+    )
     observed(f"refused, {len(answers)} of {len(answers)}; the next lane has the real /dev/null")
 
 
@@ -412,14 +413,12 @@ async def test_row_60_no_descriptor_leads_out(attacker: Attacker, observed: Call
     await attacker.bash("true")
     for name in ("python", "bash"):
         lane = attacker.box._lanes[name].process.pid()
-        held = {int(fd): os.readlink(f"/proc/{lane}/fd/{fd}") for fd in os.listdir(f"/proc/{lane}/fd")}
-        inherited = {fd: target for fd, target in held.items() if fd <= 4}
+        inherited = {fd: target for fd, target in sorted(descriptors(lane).items()) if fd <= 4}
         assert "/dev/null" == inherited.pop(0)
         assert [1, 2, 3, 4] == list(inherited)
         assert all(target.startswith("pipe:") for target in inherited.values())
         # The bash tool has opened more since: pipes, a script, a pidfd.
-        modes = [os.stat(f"/proc/{lane}/fd/{fd}").st_mode for fd in held]
-        assert not [mode for mode in modes if stat.S_ISDIR(mode) or stat.S_ISSOCK(mode)]
+        assert not [mode for mode in modes(lane).values() if stat.S_ISDIR(mode) or stat.S_ISSOCK(mode)]
     climb = """
 result = {}
 for fd in range(64):
@@ -442,8 +441,7 @@ async def test_row_61_no_program_of_the_host_can_be_overwritten(
     lane = attacker.box._lanes["python"].process.pid()
 
     def digest() -> str:
-        with open(f"/proc/{lane}/exe", "rb") as program:
-            return hashlib.file_digest(program, "sha256").hexdigest()
+        return digest_of(f"/proc/{lane}/exe")
 
     before = digest()
     overwrite = """
@@ -486,7 +484,8 @@ async def test_row_63_init_is_closed_to_whoever_is_inside(
     look = """
 def read(path):
     with open(path, 'rb') as file: return file.read(1)
-names = 'mem maps smaps environ auxv fd/0 fd/3 fdinfo/0 cwd root exe map_files/0-1000 stack syscall pagemap io'.split()
+names = ('mem maps smaps environ auxv fd/0 fd/3 fdinfo/0 cwd root exe map_files/0-1000 stack syscall pagemap'
+         ' io').split()
 result = {name: attempt(read, f'/proc/1/{name}') for name in names}
 result.update({f'link {name}': attempt(os.readlink, f'/proc/1/{name}') for name in ('fd/0', 'cwd', 'exe',
     'ns/user')})

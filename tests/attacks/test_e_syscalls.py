@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import platform
 import re
@@ -23,7 +22,7 @@ from sandbox.observation import Outcome
 from sandbox.syscall_policy import compile_policy
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS
-from tests.attacks.kernel import Program
+from tests.attacks.kernel import Program, descriptors, digest_of, namespaces, proc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,10 +34,15 @@ on_x86_64 = pytest.mark.skipif(
 )
 
 FAMILIES = {
-    "INET": 2, "AX25": 3, "IPX": 4, "X25": 9, "INET6": 10, "NETLINK": 16, "PACKET": 17, "RDS": 21, "PPPOX": 24,
-    "LLC": 26, "CAN": 29, "TIPC": 30, "BLUETOOTH": 31, "RXRPC": 33, "KCM": 41, "ALG": 38, "NFC": 39, "VSOCK": 40,
-    "QIPCRTR": 42, "SMC": 43, "XDP": 44, "MCTP": 45,
+    "INET": 2, "AX25": 3, "IPX": 4, "X25": 9, "INET6": 10, "NETLINK": 16, "PACKET": 17, "RDS": 21,
+    "PPPOX": 24, "LLC": 26, "CAN": 29, "TIPC": 30, "BLUETOOTH": 31, "RXRPC": 33, "KCM": 41, "ALG": 38,
+    "NFC": 39, "VSOCK": 40, "QIPCRTR": 42, "SMC": 43, "XDP": 44, "MCTP": 45,
 }  # fmt: skip
+
+
+def text_of(path: str) -> str:
+    """Return a file of the kernel's; nothing if this kernel has none of the name."""
+    return Path(path).read_text() if Path(path).exists() else ""
 
 
 @on_x86_64
@@ -84,15 +88,14 @@ async def test_row_65_io_uring_is_absent(attacker: Attacker, observed: Callable[
     ]
     assert ["ENOSYS"] * 7 == answers
     lane = attacker.box._lanes["python"].process.pid()
-    assert not [fd for fd in Path(f"/proc/{lane}/fd").iterdir() if "io_uring" in os.readlink(fd)]
+    assert not [target for target in descriptors(lane).values() if "io_uring" in target]
     observed("ENOSYS, aio likewise")
 
 
 async def test_row_66_no_socket_but_unix_ones_can_be_made(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
-    modules = Path("/proc/modules")
-    before = modules.read_text().count("\n") if modules.exists() else 0
+    before = text_of("/proc/modules")
     answers: dict[Any, Any] = await attacker.value(f"""
 pair = _ctypes.byref((_ctypes.c_int * 2)())
 result = {{}}
@@ -106,9 +109,10 @@ for family in (0, 46, 255, -1, 1 << 31, 1 | 1 << 32):
     result['socketpair', family] = raw(NR.socketpair, family, 1, 0, pair)
 """)
     assert {} == {key: found for key, found in answers.items() if found != "EAFNOSUPPORT"}
-    assert await attacker.value("result = raw(NR.socket, 1, 1, 0) > 4 and raw(NR.socketpair, 1, 2, 0, _ctypes.byref((_ctypes.c_int * 2)())) == 0")  # fmt: skip
-    if modules.exists():  # asking for a family is how its module gets loaded
-        assert before == modules.read_text().count("\n")
+    unix = "result = raw(NR.socket, 1, 1, 0) > 4 and raw(NR.socketpair, 1, 2, 0, pair) == 0"
+    assert await attacker.value(unix)
+    # asking for a family is how its module gets loaded
+    assert before.count("\n") == text_of("/proc/modules").count("\n")
     lane = attacker.box._lanes["python"].process.pid()
     listed = proc(lane, "net/dev").splitlines()[2:]
     assert {"lo"} >= {row.partition(":")[0].strip() for row in listed}
@@ -190,7 +194,7 @@ result += [attempt(to, '\\0{name}', socket.SOCK_DGRAM), attempt(to, '\\0{name}',
         assert name not in listed
         # Not even that a name is taken can be told.
         assert "done" == await attacker.value(
-            f"import socket; taken = socket.socket(socket.AF_UNIX); result = attempt(taken.bind, '\\0{name}-sibling')"
+            f"taken = socket.socket(socket.AF_UNIX); result = attempt(taken.bind, '\\0{name}-sibling')"
         )
     observed(f"{' or '.join(sorted(set(answers)))}; neither listed nor taken")
 
@@ -210,7 +214,8 @@ def to(name):
     with socket.socket(socket.AF_UNIX) as one: one.connect(name)
 result = [attempt(to, name) for name in ('{path}'[-100:], '/run/docker.sock', '/var/run/docker.sock',
     '/run/dbus/system_bus_socket',
-    '/run/containerd/containerd.sock', '/run/systemd/private', '/dev/log', '/run/systemd/journal/socket', '/tmp/.X11-unix/X0')]
+    '/run/containerd/containerd.sock', '/run/systemd/private', '/dev/log', '/run/systemd/journal/socket',
+    '/tmp/.X11-unix/X0')]
 """)
         assert {"ENOENT"} == set(answers), answers
         with pytest.raises(BlockingIOError):
@@ -230,12 +235,17 @@ result += [raw(NR.request_key, b'user', b'creche', 0, -3)]
 result += [attempt(os.open, path, 0) for path in ('/proc/keys', '/proc/key-users')]
 """)
     assert ["ENOSYS"] * 32 + ["EPERM"] * 6 + ["ENOENT"] * 2 == answers
-    keys = Path("/proc/keys")
-    assert not keys.exists() or "creche" not in keys.read_text()
+    assert "creche" not in text_of("/proc/keys")
     observed("keyctl ENOSYS; add_key, request_key EPERM")
 
 
 SHARED = "/usr/bin/env"
+
+
+def lock(path: str) -> None:
+    """Lock a file as a job of the host's might; fails if anybody holds it."""
+    with Path(path).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 async def test_row_71_shared_files_cannot_be_locked_leased_or_watched(
@@ -263,10 +273,13 @@ result['fanotify, mark'] = raw(NR.fanotify_mark, 3, 1, 1, -100, b'/usr')
 """)
     refused = {"ENOSYS", "EPERM", "EBADF"}
     assert {} == {key: found for key, found in answers.items() if found not in refused}
-    with open(SHARED, "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it
-        fcntl.fcntl(file, fcntl.F_GETLEASE)
-    own = "import sqlite3; base = sqlite3.connect('/workspace/own.db'); result = attempt(base.execute, 'create table t (x)') != 'EPERM'"
+    lock(SHARED)
+    own = """
+import sqlite3
+base = sqlite3.connect('/workspace/own.db')
+base.execute('create table t (x)')
+result = True
+"""
     assert await attacker.value(own)  # record locks on its own files work
     observed(f"ENOSYS, EPERM or EBADF, {len(answers)} of {len(answers)}; the host can lock")
 
@@ -277,7 +290,11 @@ result['fanotify, mark'] = raw(NR.fanotify_mark, 3, 1, 1, -100, b'/usr')
 async def test_row_71_read_locks_of_one_session_cannot_be_seen_by_another(
     attacker: Attacker, neighbour: Attacker, observed: Callable[[str], None]
 ) -> None:
-    lock = "import fcntl, struct; file = os.open('/usr/bin/env', os.O_RDONLY); result = attempt(fcntl.lockf, file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 4711)"
+    lock = """
+import fcntl
+file = os.open('/usr/bin/env', os.O_RDONLY)
+result = attempt(fcntl.lockf, file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, 4711)
+"""
     look = """
 import fcntl, struct
 file = os.open('/usr/bin/env', os.O_RDONLY)
@@ -309,9 +326,8 @@ result = [raw(NR.shmget, key, 4096, 0o1600), raw(NR.shmat, 0, 0, 0), raw(NR.shmc
     assert ["EPERM"] * 16 == answers
     assert ["ENOSYS", "ENOSYS"] == [await attacker.raw("inotify_init1", 0),
         await attacker.raw("inotify_add_watch", 3, 0, 0)]  # fmt: skip
-    spaces = [os.readlink(f"/proc/{pid}/ns/ipc") for pid in (outside.init_of(attacker.box),
-        outside.init_of(neighbour.box), os.getpid())]  # fmt: skip
-    assert 3 == len(set(spaces))
+    pids = (outside.init_of(attacker.box), outside.init_of(neighbour.box), os.getpid())
+    assert 3 == len({namespaces(pid)["ipc"] for pid in pids})
     observed("EPERM; inotify ENOSYS")
 
 
@@ -387,7 +403,8 @@ for name, request in (('TIOCSTI', 0x5412), ('TIOCLINUX', 0x541C), ('TIOCCONS', 0
 """)
     assert {"ENOSYS"} == set(answers.values())
     terminals = await attacker.value(
-        "result = [attempt(os.open, path, 2) for path in ('/dev/tty', '/dev/ptmx', '/dev/pts/0', '/dev/console', '/dev/tty0')]"
+        "names = ('tty', 'ptmx', 'pts/0', 'console', 'tty0')\n"
+        "result = [attempt(os.open, f'/dev/{name}', 2) for name in names]"
     )
     assert {"ENOENT"} == set(terminals)
     for pid in (outside.init_of(attacker.box), *outside.processes(attacker.box)):
@@ -398,17 +415,14 @@ for name, request in (('TIOCSTI', 0x5412), ('TIOCLINUX', 0x541C), ('TIOCCONS', 0
 async def test_row_75_the_execution_domain_cannot_be_changed(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
-    # ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC, ADDR_COMPAT_LAYOUT, MMAP_PAGE_ZERO, PER_LINUX32, and with high bits.
+    # ADDR_NO_RANDOMIZE, READ_IMPLIES_EXEC, ADDR_COMPAT_LAYOUT, MMAP_PAGE_ZERO, PER_LINUX32; high bits, too.
     answers = await attacker.value(
         "result = [raw(NR.personality, flag | high) for high in (0, 1 << 32)"
         " for flag in (0x40000, 0x400000, 0x200000, 0x100000, 8, 0)]"
     )
     assert {"ENOSYS"} == set(answers)
     assert 0 == await attacker.raw("personality", 0xFFFFFFFF)
-    assert (
-        "00000000"
-        == proc(attacker.box._lanes['python'].process.pid(), "personality").strip()
-    )
+    assert "00000000" == proc(attacker.box._lanes["python"].process.pid(), "personality").strip()
     observed("ENOSYS; asking which: 0")
 
 
@@ -450,9 +464,10 @@ result = dict(row.split(':\\t') for row in text.decode().splitlines() if row.spl
 
 
 def test_row_77_the_policy_looks_at_no_argument_that_is_a_pointer(observed: Callable[[str], None]) -> None:
-    # The two halves of an argument, by its place: of each call that is told apart by arguments, these are looked at.
+    # Of each call that arguments decide, the places of those that are looked at.
     integers = {
-        "fcntl": {1}, "ioctl": {1}, "prctl": {0}, "clone": {0}, "personality": {0}, "mmap": {3}, "memfd_create": {1},
+        "fcntl": {1}, "ioctl": {1}, "prctl": {0}, "clone": {0}, "personality": {0}, "mmap": {3},
+        "memfd_create": {1},
         "socket": {0}, "socketpair": {0}, "setsockopt": {1, 2}, "setrlimit": {0}, "prlimit64": {0, 1, 2},
         "setpriority": {0, 1}, "ioprio_set": {0, 1},
         "sched_setaffinity": {0}, "sched_setattr": {0}, "sched_setparam": {0}, "sched_setscheduler": {0},
@@ -566,7 +581,7 @@ result['children'] = children
 async def test_row_79_the_pages_of_shared_files_cannot_be_reached_for_writing(
     attacker: Attacker, neighbour: Attacker, observed: Callable[[str], None]
 ) -> None:
-    digest = hashlib.sha256(Path(SHARED).read_bytes()).hexdigest()
+    digest = digest_of(SHARED)
     answers: dict[Any, Any] = await attacker.value(f"""
 import mmap
 file = os.open('{SHARED}', os.O_RDONLY)
@@ -612,7 +627,7 @@ result['mem'] = attempt(os.pwrite, attempt(os.open, '/proc/self/mem', os.O_WRONL
         "EXDEV",
     }
     assert {} == {name: found for name, found in answers.items() if found not in refused}
-    assert digest == hashlib.sha256(Path(SHARED).read_bytes()).hexdigest()
+    assert digest == digest_of(SHARED)
     assert digest == (await neighbour.bash(f"sha256sum <{SHARED}")).stdout.split()[0]
     observed(f"refused, {len(answers)} of {len(answers)}")
 
@@ -620,13 +635,10 @@ result['mem'] = attempt(os.pwrite, attempt(os.open, '/proc/self/mem', os.O_WRONL
 async def test_row_80_a_crash_starts_nothing_on_the_host_and_leaves_no_core(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
-    # At a limit of 0 the kernel still starts the program behind "|" in core_pattern, as root and outside; at 1 it does not.
+    # At a limit of 0 the kernel still starts the program behind "|" in core_pattern, as root and
+    # outside; at 1 it does not.
     init = outside.init_of(attacker.box)
-    (core,) = [
-        row.split()[4:6]
-        for row in proc(init, "limits").splitlines()
-        if "core file" in row
-    ]
+    (core,) = [row.split()[4:6] for row in proc(init, "limits").splitlines() if "core file" in row]
     hardest = resource.getrlimit(resource.RLIMIT_CORE)[1]
     assert core == (["0", "0"] if hardest == 0 else ["1", "1"])
     crash = """

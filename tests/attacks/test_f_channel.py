@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from sandbox.observation import Ending, Outcome
 from server.environments.code_gen import CodeGen
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS, PROFILE, open_session, until
-from tests.attacks.kernel import memory_of
+from tests.attacks.kernel import descriptors, memory_of, modes
 from tests.server.environments.conftest import Player
 from tests.whole.servers import creche
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from tests.whole.servers import Server
 
 MIB = 1 << 20
-SECRET = "".join(["ground", "-truth", "-", "4711"])
+SECRET = "ground-truth-4711"
 ROW: dict[str, Any] = {"files": {"a.txt": "a"}, "expected_files": {"b.txt": SECRET}}
 VERIFY: dict[str, Any] = {**ROW, "response": {"id": "r", "output": []}}
 
@@ -108,20 +107,23 @@ async def test_row_81_what_is_printed_between_calls_waits_in_the_pipe(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
     before = outside.resident_bytes()
-    flood = "import threading\nthreading.Thread(target=lambda: [os.write(1, b'y' * 65536) for _ in range(10000)]).start()"
+    flood = """
+import threading
+threading.Thread(target=lambda: [os.write(1, b'y' * 65536) for _ in range(10000)]).start()
+"""
     assert Outcome.OK == (await attacker.run(flood)).outcome
     lane = attacker.box._lanes["python"].process.pid()
-    writer = max(int(task) for task in os.listdir(f"/proc/{lane}/task"))
-    await until(
-        lambda: "pipe_write" in Path(f"/proc/{lane}/task/{writer}/wchan").read_text() or _sleeps(lane, writer)
-    )
+    await until(lambda: "2" == outside.status_of(lane)["Threads"])
+    await until(lambda: set(_states(lane)) == {"S"})
     assert outside.resident_bytes() - before < 8 * MIB
     assert (await attacker.bash("echo still here")).stdout == "still here\n"
     observed("blocked in write; server flat")
 
 
-def _sleeps(pid: int, task: int) -> bool:
-    return Path(f"/proc/{pid}/task/{task}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+def _states(pid: int) -> list[str]:
+    """Return the states of a process's threads."""
+    stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [stat.rpartition(")")[2].split()[0] for stat in stats]
 
 
 async def test_row_82_a_request_that_is_not_read_ends_at_its_deadline(
@@ -333,9 +335,8 @@ async def test_row_87_no_descriptor_can_be_handed_out(
 ) -> None:
     await attacker.bash("true")
     lane = attacker.box._lanes["python"].process.pid()
-    kinds = [stat.S_IFMT(os.stat(f"/proc/{lane}/fd/{fd}").st_mode) for fd in (1, 2, 3, 4)]
-    assert [stat.S_IFIFO] * 4 == kinds
-    before = len(os.listdir("/proc/self/fd"))
+    assert all(stat.S_ISFIFO(modes(lane)[fd]) for fd in (1, 2, 3, 4))
+    before = len(descriptors("self"))
     answers = await attacker.value("""
 header = (_ctypes.c_ulong * 8)()
 result = [raw(NR.sendmsg, fd, _ctypes.byref(header), 0) for fd in range(5)]
@@ -343,7 +344,7 @@ result += [raw(NR.sendto, fd, b'x', 1, 0, 0, 0) for fd in range(5)]
 result += [raw(NR.connect, fd, b'x', 1) for fd in range(5)]
 """)
     assert ["ENOTSOCK"] * 15 == answers
-    assert before == len(os.listdir("/proc/self/fd"))
+    assert before == len(descriptors("self"))
     observed("pipes: ENOTSOCK")
 
 
@@ -355,8 +356,10 @@ DESCRIPTORS = {
     "puts its output over its replies": "os.dup2(1, 4)",
     "puts a pipe of its own over both": "a, b = os.pipe(); os.dup2(a, 3); os.dup2(b, 4)",
     "opens its requests for writing and asks itself": "other = os.open('/proc/self/fd/3', os.O_WRONLY); "
-    'body = b\'{"id":7,"tool":"python","arguments":{"code":"1"}}\'; os.write(other, len(body).to_bytes(4, \'big\') + body)',
-    "opens its replies for reading and takes them": "import threading; other = os.open('/proc/self/fd/4', os.O_RDONLY); "
+    'body = b\'{"id":7,"tool":"python","arguments":{"code":"1"}}\'; '
+    "os.write(other, len(body).to_bytes(4, 'big') + body)",
+    "opens its replies for reading and takes them": "import threading; "
+    "other = os.open('/proc/self/fd/4', os.O_RDONLY); "
     "threading.Thread(target=lambda: [os.read(other, 65536) for _ in range(99)], daemon=True).start()",
     "closes everything": "os.closerange(0, 1024)",
 }
@@ -426,7 +429,8 @@ def test_row_90_neither_ground_truth_nor_keys_are_anywhere_inside(
     server: Server, client: httpx.Client, observed: Callable[[str], None]
 ) -> None:
     client.post("/python", json={"code": "1"})
-    search = "env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; grep -rIl --exclude-dir=proc truth-4711 /workspace /tmp /etc /opt/creche /run /var; ls -d /work /root /home /tests"  # fmt: skip
+    places = "/workspace /tmp /etc /opt/creche /run /var"
+    search = f"env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline; grep -rh truth-4711 {places}; ls -d /tests"
     told = client.post("/bash", json={"command": f"({search}) 2>/dev/null | head -c 60000"}).json()
     assert SECRET not in told["stdout"] + told["stderr"]
     assert "/tests" not in told["stdout"].splitlines()
@@ -453,7 +457,7 @@ def test_row_90_neither_ground_truth_nor_keys_are_anywhere_inside(
 PLANTS = """
 mkdir -p ~/bin ~/.local/lib/python3.{9..14}/site-packages ~/tests ~/evil-1.0.dist-info ~/.config /tmp/bin
 cheat='import builtins, os, sys; print("8"); os._exit(0)'
-for name in conftest sitecustomize usercustomize pytest json unittest random typing subprocess test_all tests/conftest; do
+for name in conftest sitecustomize usercustomize pytest json unittest random typing subprocess test_all; do
     echo "$cheat" > ~/$name.py; cp ~/$name.py /tmp/ 2>/dev/null
 done
 for folder in ~/.local/lib/*/site-packages; do
@@ -461,8 +465,11 @@ for folder in ~/.local/lib/*/site-packages; do
 done
 printf '[pytest]\\naddopts = -p conftest --co\\n' > ~/pytest.ini
 printf '[pytest11]\\nevil = conftest\\n' > ~/evil-1.0.dist-info/entry_points.txt
-for program in python python3 pytest bash sh; do printf '#!/bin/sh\\necho 8\\n' > ~/bin/$program; chmod +x ~/bin/$program; done
-echo 'export PATH=~/bin:$PATH LD_PRELOAD=~/evil.so PYTHONPATH=~ PYTHONSTARTUP=~/conftest.py' | tee ~/.bashrc ~/.bash_profile ~/.profile > ~/.pam_environment
+for program in python python3 pytest bash sh; do
+    printf '#!/bin/sh\\necho 8\\n' > ~/bin/$program; chmod +x ~/bin/$program
+done
+echo 'export PATH=~/bin:$PATH LD_PRELOAD=~/evil.so PYTHONPATH=~ PYTHONSTARTUP=~/conftest.py' |
+    tee ~/.bashrc ~/.bash_profile ~/.profile > ~/.pam_environment
 touch ~/evil.so
 """
 DOUBLE = {"verifier_metadata": {"unit_tests": {"inputs": ["4\n", "5\n"], "outputs": ["8\n", "10\n"]}}}
@@ -499,7 +506,8 @@ async def test_row_91_a_verifiers_sandbox_has_nothing_of_the_session(
         names = "sitecustomize usercustomize conftest evil"
         seen = await judge.bash(
             f'for name in {names}; do python3 -c "import $name" 2>/dev/null && echo $name; done; '
-            "ls -A /workspace /tmp /dev/shm | grep -v :; type -P python3; env | grep -E '^(LD_PRELOAD|PYTHONSTARTUP)'"
+            "ls -A /workspace /tmp /dev/shm | grep -v :; type -P python3; "
+            "env | grep -E '^(LD_PRELOAD|PYTHONSTARTUP)'"
         )
         assert [] == [line for line in seen.stdout.split() if not line.endswith("/bin/python3")]
         assert not seen.stdout.startswith("/workspace")
@@ -508,10 +516,11 @@ async def test_row_91_a_verifiers_sandbox_has_nothing_of_the_session(
 
 LIARS = {
     "__eq__": "class Liar:\n    def __eq__(self, other): return True\n    __hash__ = None",
-    "__eq__ of an int": "class Liar(int):\n    def __eq__(self, other): return True\n    __ne__ = lambda s, o: False",
-    "__reduce__": "class Liar:\n    def __reduce__(self): return (int, (4,))\n    def __eq__(self, other): return True",
-    "__str__ and __repr__": "class Liar(str):\n    def __str__(self): return '4'\n    __repr__ = __str__\n    def __eq__(s, o): return True",
-    "__class__": "class Liar:\n    __class__ = property(lambda self: int)\n    def __eq__(self, other): return True",
+    "__eq__ of an int": "class Liar(int):\n    def __eq__(s, o): return 1\n    __ne__ = lambda s, o: 0",
+    "__reduce__": "class Liar:\n    def __reduce__(s): return (int, (4,))\n    def __eq__(s, o): return 1",
+    "__str__ and __repr__": "class Liar(str):\n    def __str__(self): return '4'\n    __repr__ = __str__\n"
+    "    def __eq__(s, o): return True",
+    "__class__": "class Liar:\n    __class__ = property(lambda self: int)\n    def __eq__(s, o): return True",
 }
 
 
@@ -634,7 +643,8 @@ def test_row_96_a_session_cannot_call_the_servers_interface(
     server: Server, client: httpx.Client, observed: Callable[[str], None]
 ) -> None:
     host, port = server.url.removeprefix("http://").split(":")
-    knock = f"exec 9<>/dev/tcp/{host}/{port} && echo reached; python3 -c 'import urllib.request as u; u.urlopen(\"{server.url}/health\")' && echo reached"  # fmt: skip
+    fetch = f'import urllib.request as u; u.urlopen("{server.url}/health")'
+    knock = f"exec 9<>/dev/tcp/{host}/{port} && echo reached; python3 -c '{fetch}' && echo reached"
     seen = client.post("/bash", json={"command": knock}).json()
     assert "reached" not in seen["stdout"]
     assert seen["exit_code"] != 0

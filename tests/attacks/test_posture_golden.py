@@ -1,7 +1,7 @@
 """Beyond the rows: the exact posture of a session, so that any drift fails a test and has to be looked at.
 
-What is compared comes from outside, of init, of each lane and of the shell; what can be read and written is found out by
-an attacker who tries everything. Where a host decides a detail, the golden value says so by a placeholder.
+What is compared comes from outside, of init, of each lane and of the shell; what can be read and written is
+found out by an attacker who tries everything.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import pytest
 from sandbox.cage_plan import OUTSIDE_IDS, find_interpreter, make_plan
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS, PROFILE
+from tests.attacks.kernel import descriptors, namespaces, proc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from sandbox.launcher import Launcher
     from tests.attacks.attacker import Attacker
 
 
 @pytest.fixture(name="session")
-async def _session(attacker: Attacker) -> AsyncIterator[Attacker]:
+async def _session(attacker: Attacker) -> Attacker:
     """Give a session with all of its lanes started, and a shell and a program below it."""
     await attacker.value("result = 1")
     await attacker.box.call("list_files", {})
     await attacker.bash("sleep 600 &")
-    yield attacker
+    await outside.until(lambda: "sleep\n" in [proc(pid, "comm") for pid in outside.processes(attacker.box)])
+    return attacker
 
 
 def lanes(attacker: Attacker) -> dict[str, int]:
@@ -81,7 +81,7 @@ async def test_privileges_are_none_and_locked(session: Attacker, launcher: Launc
         assert os.geteuid() == int(user)
     for pid in everybody(session).values():
         for name in ("uid_map", "gid_map"):
-            assert ["1000", user, "1"] == Path(f"/proc/{pid}/{name}").read_text().split()
+            assert ["1000", user, "1"] == proc(pid, name).split()
         assert "deny" == proc(pid, "setgroups").strip()
 
 
@@ -113,17 +113,14 @@ OWN = {"cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "user", "uts"}
 async def test_namespaces_are_one_set_for_the_session_and_shared_with_nobody(
     session: Attacker, neighbour: Attacker
 ) -> None:
-    def of(pid: int | str) -> dict[str, str]:
-        return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in sorted(os.listdir(f"/proc/{pid}/ns"))}
-
-    sets = {role: of(pid) for role, pid in everybody(session).items()}
+    sets = {role: namespaces(pid) for role, pid in everybody(session).items()}
     init = sets["init"]
     assert NAMESPACES == list(init)
-    for role, namespaces in sets.items():
-        assert init == namespaces, role
+    for role, own in sets.items():
+        assert init == own, role
     zygote = outside.parent_of(outside.init_of(session.box))
     for other in ("self", outside.init_of(neighbour.box), zygote, outside.parent_of(zygote)):
-        theirs = of(other)
+        theirs = namespaces(other)
         assert OWN == {name for name in NAMESPACES if init[name] != theirs[name]}, other
 
 
@@ -158,9 +155,7 @@ def limits_of(pid: int | str) -> dict[str, list[str]]:
 
 async def test_scores_and_groups_make_the_kernel_choose_a_lane(session: Attacker) -> None:
     own = int(proc("self", "oom_score_adj"))
-    scores = {
-        role: int(proc(pid, "oom_score_adj")) for role, pid in everybody(session).items()
-    }
+    scores = {role: int(proc(pid, "oom_score_adj")) for role, pid in everybody(session).items()}
     assert max(own, 0) == scores.pop("init")
     assert {500} == set(scores.values())
     groups = {proc(pid, "cgroup") for pid in everybody(session).values()}
@@ -194,10 +189,6 @@ async def test_descriptors_are_exactly_these(session: Attacker) -> None:
     assert ["pipe", "pipe", "score", "socket"] == sorted(kind_of(target) for target in init.values())
 
 
-def descriptors(pid: int) -> dict[int, str]:
-    return {int(fd): os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-
-
 def kind_of(target: str) -> str:
     if target.startswith(("pipe:", "socket:")):
         return target.partition(":")[0]
@@ -229,23 +220,30 @@ ENVIRONMENT = {
 }
 
 
+def has_shared_library(prefix: str) -> bool:
+    return any(Path(prefix, "lib").glob("libpython3*.so*"))
+
+
+def variables(rows: list[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (row.partition("=") for row in rows)}
+
+
 async def test_the_environment_is_exactly_this(session: Attacker, monkeypatch: pytest.MonkeyPatch) -> None:
     golden = dict(ENVIRONMENT)
     # An interpreter outside /usr brings its folder of programs, and its library if it has a shared one.
     elsewhere = not find_interpreter(None).prefix.startswith("/usr")
     golden["PATH"] = golden["PATH"].replace("BIN", "/opt/python/bin:" if elsewhere else "")
     golden["PATH"] = ":".join(dict.fromkeys(golden["PATH"].split(":")))
-    if elsewhere and any(Path(find_interpreter(None).prefix, "lib").glob("libpython3*.so*")):
+    if elsewhere and has_shared_library(find_interpreter(None).prefix):
         golden["LD_LIBRARY_PATH"] = "/opt/python/lib"
     for name, pid in lanes(session).items():
-        rows = proc(pid, "environ").rstrip("\0").split("\0")
-        found = dict(row.partition("=")[::2] for row in rows)
+        found = variables(proc(pid, "environ").rstrip("\0").split("\0"))
         if not elsewhere:
             found["PATH"] = ":".join(dict.fromkeys(found["PATH"].split(":")))
             golden["PATH"] = found["PATH"]
         assert golden == found, name
     seen = await session.bash("env")
-    shells = dict(row.partition("=")[::2] for row in seen.stdout.splitlines())
+    shells = variables(seen.stdout.splitlines())
     added = {name: shells[name] for name in set(shells) - set(golden)}
     assert {"PWD", "SHLVL", "_"} == set(added)
     assert golden == {name: shells[name] for name in golden}
@@ -339,7 +337,8 @@ def modes(top):
 
 async def test_dev_holds_exactly_these(session: Attacker) -> None:
     listing = await session.value(
-        f"{WALK}\nresult = {{name: stat.S_IFMT(os.lstat('/dev/' + name).st_mode) for name in os.listdir('/dev')}}"
+        "import stat; kind = lambda path: stat.S_IFMT(os.lstat(path).st_mode)\n"
+        "result = {name: kind('/dev/' + name) for name in os.listdir('/dev')}"
     )
     character, link, folder = stat.S_IFCHR, stat.S_IFLNK, stat.S_IFDIR
     devices = dict.fromkeys(("null", "zero", "full", "random", "urandom"), character)
@@ -349,7 +348,8 @@ async def test_dev_holds_exactly_these(session: Attacker) -> None:
     )
     assert {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)} == numbers
     found = await session.value(
-        f"{WALK}\nresult = {{name: (can('/dev/' + name, 0), can('/dev/' + name, 1)) for name in {sorted(devices)}}}"
+        f"{WALK}\nresult = {{name: (can('/dev/' + name, 0), can('/dev/' + name, 1))"
+        f" for name in {sorted(devices)}}}"
     )
     if session.box.posture.landlock:
         assert {
@@ -369,18 +369,20 @@ async def test_sys_is_not_there(session: Attacker) -> None:
     )
 
 
+def exists(path: str) -> bool:
+    return Path(path).exists()
+
+
 async def test_the_top_of_the_tree_is_exactly_this(session: Attacker) -> None:
-    links = [
-        name for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32") if os.path.lexists(f"/{name}")
-    ]
+    links = [name for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32") if exists(f"/{name}")]
     listing = await session.value(
-        "result = {name: sorted(os.listdir('/' + name)) for name in os.listdir('/') if name not in ('usr', 'proc', 'dev', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32')}"
+        "known = 'usr proc dev bin sbin lib lib32 lib64 libx32'.split()\n"
+        "result = {name: sorted(os.listdir('/' + name)) for name in os.listdir('/') if name not in known}"
     )
-    alternatives = ["alternatives"] if os.path.isdir("/etc/alternatives") else []
-    cache = ["ld.so.cache"] if os.path.exists("/etc/ld.so.cache") else []
+    of_the_host = [name for name in ("alternatives", "ld.so.cache") if exists(f"/etc/{name}")]
     python = ["python"] if not find_interpreter(None).prefix.startswith("/usr") else []
     golden = {
-        "etc": sorted([*alternatives, *cache, "group", "hostname", "hosts", "nsswitch.conf", "passwd"]),
+        "etc": sorted([*of_the_host, "group", "hostname", "hosts", "nsswitch.conf", "passwd"]),
         "opt": ["creche", *python, "site-packages"],
         "run": [],
         "var": [],
@@ -518,7 +520,7 @@ OF_INIT = frozenset(
 """What it may read of init: names, numbers and states, none of the memory, the descriptors or the links."""
 
 OF_INIT_BY_ITS_OWNER = frozenset(["fd/", "ns/", "ksm_merging_pages", "ksm_stat", "mountstats"])
-"""An ordinary user's sessions own these: which descriptors there are and how often mounts were used, not more."""
+"""An ordinary user's sessions own these: which descriptors there are and how often mounts were used."""
 
 CLOSED = frozenset(["clear_refs", "stack"])
 
@@ -528,15 +530,15 @@ async def test_proc_lets_exactly_this_be_read_and_nothing_be_written(session: At
     assert ["self", "thread-self"] == top
     own = await session.value(f"{WALK}\nresult = modes('/proc/self')")
     inits = await session.value(f"{WALK}\nresult = modes('/proc/1')")
-    # A name that is missing is a kernel's option; a name that is new has to be looked at, and then listed here.
+    # A name that is missing is a kernel's option; one that is new has to be looked at, and then listed here.
     assert set(own) <= OF_ITSELF | CLOSED
     assert {name for name, mode in own.items() if "r" in mode} <= OF_ITSELF
     readable = {name for name, mode in inits.items() if "r" in mode}
-    assert readable <= (OF_INIT if OUTSIDE_IDS < int(outside.status_of(lanes(session)["python"])["Uid"].split()[0])
-                        else OF_INIT | OF_INIT_BY_ITS_OWNER)  # fmt: skip
+    own_user = int(outside.status_of(lanes(session)["python"])["Uid"].split()[0]) > OUTSIDE_IDS
+    assert readable <= (OF_INIT if own_user else OF_INIT | OF_INIT_BY_ITS_OWNER)
     if not session.box.posture.landlock:
         pytest.skip(
-            "no Landlock here, which is what forbids writing to files in /proc that the kernel lets their owner write"
+            "no Landlock here, which forbids writing to what the kernel would let its owner write in /proc"
         )
     for found in (
         own,

@@ -1,8 +1,8 @@
 """Beyond the rows: the verdict of the policy for every system call there is, by number.
 
-The table of names is `syscalls.txt`. For both architectures it is compared with what the compiled program answers,
-run by the interpreter in `tests.attacks.kernel`; where arguments decide, with a second, plain statement of the rules
-that stands below. On the machine's own architecture a live session is asked as well.
+The table is `syscalls.txt`. For both architectures it is compared with what the compiled program answers, run
+by the interpreter in `tests.attacks.kernel`; where arguments decide, with a second, plain statement of the
+rules, which stands below. On the machine's own architecture a live session is asked as well.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def is_known(machine: str, name: str) -> bool:
 
 
 @pytest.fixture(name="program", params=itertools.product(AUDIT_ARCH, (False, True), (False, True)),
-                ids=lambda p: f"{p[0]}{', loopback' if p[1] else ''}{', cgroup' if p[2] else ''}")  # fmt: skip
+                ids=lambda p: p[0] + ", loopback" * p[1] + ", cgroup" * p[2])  # fmt: skip
 def _program(request: pytest.FixtureRequest) -> tuple[str, bool, bool, Program]:
     machine, loopback, cgroup = request.param
     compiled = compile_policy(loopback=loopback, memory_cgroup=cgroup, machine=machine)
@@ -85,7 +85,7 @@ def test_numbers_that_no_kernel_has_are_absent_and_foreign_ones_kill(
         x32 = [
             compiled.verdict(AUDIT_ARCH[machine], 0x40000000 | number) for number in (0, 1, 39, 59, 512, 547)
         ]
-        assert [KILL] * 6 == x32 or [ENOSYS] * 6 == x32
+        assert x32 in ([KILL] * 6, [ENOSYS] * 6)
         assert compiled.verdict(AUDIT_ARCH[machine], 0xFFFFFFFF) in (
             KILL,
             ENOSYS,
@@ -189,8 +189,8 @@ ABSENT_IN_THE_KERNEL = {"epoll_ctl_old", "get_thread_area", "set_thread_area"}
 
 
 NEVER_FILTERED = {335, 336} if platform.machine() == "x86_64" else set[int]()
-"""uretprobe and uprobe: recent kernels let them pass every filter, for their own trampolines make them, and kill or
-refuse whoever else does."""
+"""uretprobe and uprobe: recent kernels let them pass every filter, for their own trampolines make them, and
+kill or refuse whoever else does."""
 
 
 async def test_a_live_session_answers_each_number_as_the_table_says(

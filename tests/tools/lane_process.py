@@ -27,7 +27,7 @@ def main() -> None:
                     value = function(state, **json.loads(line))
                 finally:
                     signal.signal(signal.SIGINT, signal.SIG_IGN)
-            except BaseException as raised:  # noqa: BLE001 - as in a lane
+            except BaseException as raised:  # noqa: BLE001, ASYNC103 - as in a lane
                 value = getattr(raised, "value", None)
                 error = f"{type(raised).__name__}: {raised}"
             sys.stdout.flush()
