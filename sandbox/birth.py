@@ -119,7 +119,7 @@ def _request(
         "watch_memory": group is None,
         "memory_bytes": limits.memory_bytes,
         "processes": limits.processes,
-        "disk_bytes": min(limits.disk_bytes, limits.memory_bytes),
+        "disk_bytes": limits.disk_bytes,
         "disk_inodes": limits.disk_inodes,
     }
 

@@ -110,6 +110,8 @@ def open_lane_pipes() -> LanePipes:
     (request_out, request_in), (reply_out, reply_in), (stdout_out, stdout_in), (stderr_out, stderr_in) = (
         (made[0], made[1]), (made[2], made[3]), (made[4], made[5]), (made[6], made[7])
     )  # fmt: skip
+    for stream in (stdout_in, stderr_in):
+        os.fchmod(stream, 0o622)  # so that the session's user may open /dev/stdout and /dev/stderr anew
     return LanePipes(
         talk=LaneStream(request_in, reply_out),
         stdout=OutputPipe(stdout_out),

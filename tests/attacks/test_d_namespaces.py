@@ -15,7 +15,7 @@ from tests.attacks.attacker import LIMITS, open_session
 from tests.attacks.kernel import descriptors, digest_of, memory_of, modes, namespaces, proc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sandbox.launcher import Launcher
     from tests.attacks.attacker import Attacker
@@ -161,31 +161,31 @@ for pid in ('self', '1'):
     observed("ENOENT; own scores and maps: EACCES or EPERM")
 
 
-def protect(score: str) -> None:
-    Path("/proc/self/oom_score_adj").write_text(score)
-
-
-@pytest.mark.needs_root
-async def test_row_53_a_session_cannot_take_back_the_servers_protection_from_the_oom_killer(
-    observed: Callable[[str], None],
-) -> None:
-    before = proc("self", "oom_score_adj")
+@pytest.fixture(name="protected_server")
+def _protected_server() -> Iterator[None]:
+    """Be spared by the OOM killer, as OOMScoreAdjust= of a unit would have it."""
+    score = Path("/proc/self/oom_score_adj")
+    before = score.read_text()
     try:
-        protect("-500")  # as OOMScoreAdjust= of a unit does
+        score.write_text("-500")
     except PermissionError:
-        pytest.skip("root lacks CAP_SYS_RESOURCE here, so no server can be protected from the OOM killer")
-    try:
-        async with open_launcher() as launcher, open_session(launcher) as attacker:
-            answers = await attacker.value(
-                "def write(value):\n"
-                "    with open('/proc/self/oom_score_adj', 'w') as file: file.write(value)\n"
-                "result = [attempt(write, value) for value in ('-500', '-1', '0')]"
-            )
-            assert ["EACCES", "EACCES", "done"] == answers
-            for pid in (outside.init_of(attacker.box), *outside.processes(attacker.box)):
-                assert int(proc(pid, "oom_score_adj")) >= 0
-    finally:
-        protect(before)
+        pytest.skip("no CAP_SYS_RESOURCE here, so no server can be protected from the OOM killer")
+    yield
+    score.write_text(before)
+
+
+async def test_row_53_a_session_cannot_take_back_the_servers_protection_from_the_oom_killer(
+    protected_server: None, observed: Callable[[str], None]
+) -> None:
+    write = """
+def write(value):
+    with open('/proc/self/oom_score_adj', 'w') as file: file.write(value)
+result = [attempt(write, value) for value in ('-500', '-1')]
+"""
+    async with open_launcher() as launcher, open_session(launcher) as attacker:
+        assert ["EACCES", "EACCES"] == await attacker.value(write)
+        for pid in (outside.init_of(attacker.box), *outside.processes(attacker.box)):
+            assert int(proc(pid, "oom_score_adj")) >= 0
     observed("EACCES below 0")
 
 
@@ -510,10 +510,7 @@ async def test_row_63_no_secret_of_the_server_is_in_the_memory_of_zygote_init_or
         assert secret not in told.stdout
         init = outside.init_of(attacker.box)
         searched = [outside.parent_of(init), init, *outside.processes(attacker.box)]
-        try:
-            memories = [memory_of(pid) for pid in searched]
-        except PermissionError as error:
-            pytest.skip(f"an ordinary user cannot read the memory of what is not dumpable: {error}")
+        memories = [memory_of(pid) for pid in searched]
         assert all(len(memory) > 1 << 18 for memory in memories), [len(memory) for memory in memories]
         assert [0] * len(searched) == [memory.count(secret.encode()) for memory in memories]
     assert secret.encode() in memory_of(os.getpid())

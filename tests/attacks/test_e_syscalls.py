@@ -27,6 +27,8 @@ from tests.attacks.kernel import Program, descriptors, digest_of, namespaces, pr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from _pytest.mark import ParameterSet
+
     from tests.attacks.attacker import Attacker
 
 on_x86_64 = pytest.mark.skipif(
@@ -127,23 +129,31 @@ def _listener() -> Iterator[socket.socket]:
         yield listener
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "curl -sS --max-time 5 http://127.0.0.1:PORT/",
-        "curl -sS --max-time 5 http://example.com/",
-        "wget -q -T 5 -t 1 -O - http://127.0.0.1:PORT/",
-        "nc -w 5 127.0.0.1 PORT </dev/null",
-        "ssh -o BatchMode=yes -o ConnectTimeout=5 -p PORT 127.0.0.1 true",
-        "getent hosts example.com",
-        "exec 9<>/dev/tcp/127.0.0.1/PORT",
-        "exec 9<>/dev/udp/8.8.8.8/53",
-        "ping -c 1 -W 5 127.0.0.1",
-        "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", PORT), 5)'",
-        "python3 -c 'import socket; socket.getaddrinfo(\"example.com\", 80)'",
-        "git ls-remote http://127.0.0.1:PORT/x",
-    ],
-)
+PROGRAMS = [
+    "curl -sS --max-time 5 http://127.0.0.1:PORT/",
+    "curl -sS --max-time 5 http://example.com/",
+    "wget -q -T 5 -t 1 -O - http://127.0.0.1:PORT/",
+    "nc -w 5 127.0.0.1 PORT </dev/null",
+    "ssh -o BatchMode=yes -o ConnectTimeout=5 -p PORT 127.0.0.1 true",
+    "getent hosts example.com",
+    "exec 9<>/dev/tcp/127.0.0.1/PORT",
+    "exec 9<>/dev/udp/8.8.8.8/53",
+    "ping -c 1 -W 5 127.0.0.1",
+    "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", PORT), 5)'",
+    "python3 -c 'import socket; socket.getaddrinfo(\"example.com\", 80)'",
+    "git ls-remote http://127.0.0.1:PORT/x",
+]
+
+
+def if_installed(command: str) -> ParameterSet:
+    """Return a command as a parameter, skipped if there is no such program to try."""
+    program = command.partition(" ")[0]
+    missing = program not in ("exec", "python3") and shutil.which(program) is None
+    reason = f"{program} is not installed on this machine"
+    return pytest.param(command, marks=pytest.mark.skipif(missing, reason=reason))
+
+
+@pytest.mark.parametrize("command", [if_installed(command) for command in PROGRAMS])
 async def test_row_67_no_program_reaches_a_network(
     attacker: Attacker, listener: socket.socket, command: str, observed: Callable[[str], None]
 ) -> None:

@@ -383,9 +383,10 @@ async def test_row_88_whoever_meddles_with_the_channel_has_failed(
                 if seen.outcome is Outcome.OK and code.startswith("'"):
                     assert code == seen.value["result"]  # a reply is that of the question
         assert set(outcomes) <= {"ok", "error", "killed", "timeout", "protocol_violation"}
-        # Root's sessions may not open again what the server made; then nothing has happened.
-        refused = ["error", "ok", "ok"] == outcomes
-        assert refused or {"killed", "timeout", "protocol_violation"} & set(outcomes)
+        # Root's sessions may not open again what the server made; then nothing has happened. An ordinary user's
+        # may, and read their own replies, if they are faster than the server.
+        harmless = ["error", "ok", "ok"] == outcomes or name.startswith("opens its replies")
+        assert harmless or {"killed", "timeout", "protocol_violation"} & set(outcomes)
         assert ended in (None, "protocol_violation", "killed")
         final = await attacker.finish()
         assert not final.ended_by.is_ours
@@ -442,12 +443,7 @@ def test_row_90_neither_ground_truth_nor_keys_are_anywhere_inside(
     assert ["sandbox", "tools"] == client.post("/bash", json={"command": "ls /opt/creche"}).json()[
         "stdout"
     ].split()
-    memories: list[bytes] = []
-    for pid in outside.descendants(server.process.pid):
-        try:
-            memories.append(memory_of(pid))
-        except PermissionError:
-            pytest.skip("an ordinary user cannot read the memory of what is not dumpable")
+    memories = [memory_of(pid) for pid in outside.descendants(server.process.pid)]
     assert len(memories) >= 5
     assert [0] * len(memories) == [memory.count(SECRET.encode()) for memory in memories]
     assert SECRET.encode() in memory_of(server.process.pid)
