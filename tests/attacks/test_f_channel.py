@@ -383,8 +383,8 @@ async def test_row_88_whoever_meddles_with_the_channel_has_failed(
                 if seen.outcome is Outcome.OK and code.startswith("'"):
                     assert code == seen.value["result"]  # a reply is that of the question
         assert set(outcomes) <= {"ok", "error", "killed", "timeout", "protocol_violation"}
-        # Root's sessions may not open again what the server made; then nothing has happened. An ordinary user's
-        # may, and read their own replies, if they are faster than the server.
+        # Root's sessions may not open again what the server made; then nothing has happened. An ordinary
+        # user's may, and read their own replies, if they are faster than the server.
         harmless = ["error", "ok", "ok"] == outcomes or name.startswith("opens its replies")
         assert harmless or {"killed", "timeout", "protocol_violation"} & set(outcomes)
         assert ended in (None, "protocol_violation", "killed")
