@@ -32,7 +32,7 @@ USER = 1000
 """The session's user and group id, as seen inside."""
 
 WORKSPACE = "/workspace"
-_LANES_OOM_SCORE = b"500"  # init has less: when memory runs out, the kernel picks a lane
+_LANES_OOM_SCORE = 500  # init has less: when memory runs out, the kernel picks a lane
 _WRITABLE_DEVICES = ("null", "full", "random", "urandom")
 """Not zero: mapped shared it is memory that belongs to no process, which the watchdog could not count."""
 
@@ -200,7 +200,8 @@ class Init:
 
     def start_lane(self, name: str, pipes: list[int]) -> int:
         """Fork the lane's process and close its pipes here; return a pidfd of it, the caller's to close."""
-        os.write(self._oom_score, _LANES_OOM_SCORE)  # for the child to inherit
+        # For the child to inherit. Where a container has given us more, less may not be written.
+        os.write(self._oom_score, str(max(_LANES_OOM_SCORE, int(self._own_oom_score))).encode())
         try:
             pid = os.fork()
             if pid == 0:

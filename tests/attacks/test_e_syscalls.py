@@ -295,7 +295,7 @@ result = True
 
 
 @pytest.mark.xfail(
-    strict=True, reason="read locks on a shared read-only inode can be seen by F_GETLK; see issue 3 §5"
+    strict=True, reason="read locks on a shared read-only inode can be seen by F_GETLK"
 )
 async def test_row_71_read_locks_of_one_session_cannot_be_seen_by_another(
     attacker: Attacker, neighbour: Attacker, observed: Callable[[str], None]
