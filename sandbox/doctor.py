@@ -163,7 +163,7 @@ def _landlock() -> Finding:
         return Finding("Landlock", "yes", f"ABI {version}", gives)
     remedy = (
         "Linux 6.12 or later with 'landlock' in the lsm= boot parameter; "
-        "until then each session has a network namespace of its own, at 0.7 ms"
+        "until then a session's files and sockets have one wall fewer"
     )
     return Finding("Landlock", "weaker", f"ABI {version}" if version else "none", gives, remedy)
 
