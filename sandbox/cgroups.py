@@ -102,15 +102,18 @@ class Group:
         self.join.clear()
 
     def close(self) -> None:
-        """Remove it. It must be empty: its session has been reaped.
+        """Remove it. Its session has been reaped, or is dying with its cage.
 
-        Raises:
-            OSError: EBUSY when something is still inside, which is a bug.
+        In the latter case its last processes may still be inside, and nobody is left to tell when they go;
+        the folder then goes with the whole subtree, at `ControlGroups.close`.
         """
         self.seal()
         for folder in dict.fromkeys(self._folders.values()):
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 os.rmdir(folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.EBUSY):
+                    raise
 
 
 @attrs.define(eq=False)

@@ -294,9 +294,7 @@ result = True
     observed(f"ENOSYS, EPERM or EBADF, {len(answers)} of {len(answers)}; the host can lock")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="read locks on a shared read-only inode can be seen by F_GETLK"
-)
+@pytest.mark.xfail(strict=True, reason="read locks on a shared read-only inode can be seen by F_GETLK")
 async def test_row_71_read_locks_of_one_session_cannot_be_seen_by_another(
     attacker: Attacker, neighbour: Attacker, observed: Callable[[str], None]
 ) -> None:

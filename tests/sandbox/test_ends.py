@@ -312,7 +312,8 @@ async def test_leaving_the_block_by_an_exception_ends_the_session(launcher: Laun
 
 async def test_leaving_the_block_by_cancellation_ends_the_session_and_its_calls(launcher: Launcher) -> None:
     inits: list[int] = []
-    with trio.move_on_after(0.2):
+    await launcher.warm(PROFILE)
+    with trio.move_on_after(0.5):
         async with launcher.open_sandbox(PROFILE, SMALL) as box:
             inits.append(box._init.pid())
             async with trio.open_nursery() as nursery:
