@@ -26,6 +26,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import socket
 import stat
 import sys
@@ -63,6 +64,7 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     user, group = os.geteuid(), os.getegid()
     _be_killable()
+    _take_all_descriptors_allowed()
     step[0] = "making a mount namespace"
     if spec["privileged"]:
         namespaces.unshare(namespaces.NEWNS)
@@ -104,6 +106,12 @@ def _be_killable() -> None:
         if int(score.read()) < 0:
             score.seek(0)
             score.write("0")
+
+
+def _take_all_descriptors_allowed() -> None:
+    """Raise the soft limit: the server may be short of descriptors now, its cage would be for life."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _write_own_maps(proc: int, user: int, group: int) -> None:
