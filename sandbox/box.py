@@ -15,25 +15,18 @@ import attrs
 import trio
 
 from sandbox.cage import GONE_SECONDS, Birth, Cage
-from sandbox.capture import capture_tree
+from sandbox.capture import capture_workspace
 from sandbox.cgroups import Group
 from sandbox.errors import Exhausted, Gone
 from sandbox.final_state import FinalState, Usage
 from sandbox.lane import Exchange, Lane
+from sandbox.lane_orders import ORDER_SECONDS, end_lane, start_lane
 from sandbox.limits import Limits
 from sandbox.line import Line
 from sandbox.observation import CallRecord, Ending, Observation, Outcome
 from sandbox.pidfd import HeldProcess
-from sandbox.pipes import open_lane_pipes
 from sandbox.posture import Posture
 from sandbox.profile import Profile
-
-SMALL_INODES, SMALL_BYTES = 32, 256 * 1024
-"""A final state this small is read where it is asked for, in less time than a worker thread takes to
-start."""
-
-ORDER_SECONDS = 5.0
-"""How long init may take to start or end a lane: it only forks or kills. After that the session is ended."""
 
 
 @attrs.define(eq=False)
@@ -148,45 +141,20 @@ class Box:
         return lane or await self._start_lane(name)
 
     async def _start_lane(self, name: str) -> Lane:
-        try:
-            pipes = open_lane_pipes()
-        except OSError as error:
-            msg = f"no descriptors left for a lane: {error}"
-            raise Exhausted(msg) from None
-        try:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
-                self._line.send({"op": "start", "lane": name}, pipes.far)
-                pipes.close_far()
-                report = await self._line.wait_for(("started", "refused"), name)
-                if report is not None and report.message["op"] == "started" and not report.descriptors:
-                    self._line.send({"op": "kill", "lane": name})
-                    await self._line.wait_for(("ended",), name)
-                    msg = "no descriptor left for a lane's process"
-                    raise Exhausted(msg)  # noqa: TRY301 - the pipes must be closed on this road, too
-                if report is not None and report.message["op"] == "started":
-                    lane = self._lanes[name] = Lane(name, pipes, HeldProcess(report.descriptors[0]))
-                    return lane
-        except BaseException:
-            pipes.close()
-            raise
-        pipes.close()
-        # Init could not fork: the session's own processes have used up its allowance, or it is dead.
-        await self.end()
-        raise Gone(await self.wait_ended())
+        lane = await start_lane(self._line, name)
+        if lane is None:  # the session's own processes have used up its allowance, or init is dead
+            await self.end()
+            raise Gone(await self.wait_ended())
+        self._lanes[name] = lane
+        return lane
 
     async def _end_lane(self, lane: Lane) -> int | None:
-        """Kill the lane's processes, wait until its own is reaped, return its status.
-
-        If that does not happen in time, the box ends, and the status is None.
-        """
+        """End the lane's processes and return its status; None when the box had to be ended for it."""
         self._lanes.pop(lane.name, None)
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
-            self._line.send({"op": "kill", "lane": lane.name})
-            report = await self._line.wait_for(("ended",), lane.name)
-            if report is not None:
-                return int(report.message["status"])
-        await self.end()
-        return None
+        status = await end_lane(self._line, lane)
+        if status is None:
+            await self.end()
+        return status
 
     def _count_out_of_memory(self) -> bool:
         """Whether the kernel, or init's watchdog, killed something for want of memory since the last look."""
@@ -259,12 +227,7 @@ class Box:
 
     async def _capture(self) -> FinalState:
         try:
-            if _is_small(self._tree):
-                files, rejected = capture_tree(self._tree, b"workspace", self.limits)
-            else:
-                files, rejected = await trio.to_thread.run_sync(
-                    capture_tree, self._tree, b"workspace", self.limits
-                )
+            files, rejected = await capture_workspace(self._tree, self.limits)
         except OSError as error:
             msg = f"the final state could not be captured: {error}"
             raise Exhausted(msg) from None
@@ -295,13 +258,6 @@ class Box:
         self._init.close()
         os.close(self._tree)
         self._tree = -1
-
-
-def _is_small(tree: int) -> bool:
-    """Whether so little was written that reading it takes less time than handing it to a thread."""
-    used = os.fstatvfs(tree)
-    used_bytes = (used.f_blocks - used.f_bfree) * used.f_frsize
-    return used.f_files - used.f_ffree <= SMALL_INODES and used_bytes <= SMALL_BYTES
 
 
 def _observe(lane: Lane, exchange: Exchange, *, is_reset: bool = False) -> Observation:

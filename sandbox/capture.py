@@ -17,12 +17,16 @@ import stat
 from collections.abc import Iterator
 
 import attrs
+import trio
 
 from sandbox.final_state import CapturedFile, Rejected
 from sandbox.limits import Limits
 from sandbox.linux.openat2 import open_beneath
 
 MAX_DEPTH = 64
+SMALL_INODES, SMALL_BYTES = 32, 256 * 1024
+"""A tree this small is read where it is asked for, in less time than a worker thread takes to start."""
+
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 MAX_REJECTED = 1_000
 """Reasons are listed up to here; then one last entry says that there were more."""
@@ -57,6 +61,23 @@ class _Walk:
             self.rejected.append(Rejected(_printable(path), reason))
         elif len(self.rejected) == MAX_REJECTED:
             self.rejected.append(Rejected("...", "more was rejected than is listed"))
+
+
+async def capture_workspace(
+    tree: int, limits: Limits
+) -> tuple[dict[str, CapturedFile], tuple[Rejected, ...]]:
+    """Capture the folder `workspace` of a dead session's file system, in a thread if it is not small.
+
+    Not to be cancelled half-way: call it shielded; its bounds are those of `limits`.
+
+    Raises:
+        OSError: this process, not the tree, is at fault: it has no descriptors or memory left.
+    """
+    used = os.fstatvfs(tree)
+    used_bytes = (used.f_blocks - used.f_bfree) * used.f_frsize
+    if used.f_files - used.f_ffree <= SMALL_INODES and used_bytes <= SMALL_BYTES:
+        return capture_tree(tree, b"workspace", limits)
+    return await trio.to_thread.run_sync(capture_tree, tree, b"workspace", limits)
 
 
 def capture_tree(
