@@ -4,13 +4,16 @@ Nothing in this process is believed. Whatever the candidate does to it, all that
 encoding of `tools.plain`, and the judge compares what is in it, not what it says of itself.
 
 Functions are found by name: a function of the module, or a method of its class ``Solution``, of which one
-instance serves all calls.
+instance serves all calls until a call of ``Solution`` itself makes the next.
 """
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import types
+from collections.abc import Iterator
 from typing import Any, Callable
 
 from tools import plain
@@ -19,7 +22,41 @@ _MODULE = "candidate"
 _MAX_MESSAGE = 4096
 
 
-def load_candidate(state: dict[str, Any], source: str, prelude: str = "") -> dict[str, Any]:
+class _OutOfTime(BaseException):
+    """The call has used up its processor time; no ``except Exception`` may hide that."""
+
+
+@contextlib.contextmanager
+def _bounded(cpu_seconds: float | None) -> Iterator[None]:
+    """Raise `_OutOfTime` in the block when this process has computed for so long.
+
+    Only against slow solutions: one that catches everything, or takes the signal for itself, meets the
+    server's wall clock.
+    """
+    if cpu_seconds is None:
+        yield
+        return
+
+    def stop(_: int, __: object) -> None:
+        raise _OutOfTime
+
+    before = signal.signal(signal.SIGPROF, stop)
+    try:
+        signal.setitimer(signal.ITIMER_PROF, cpu_seconds, _AGAIN_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    finally:
+        signal.signal(signal.SIGPROF, before)
+
+
+_AGAIN_SECONDS = 0.5
+
+
+def load_candidate(
+    state: dict[str, Any], source: str, prelude: str = "", cpu_seconds: float | None = None
+) -> dict[str, Any]:
     """Run the candidate's source, so that its functions can be called.
 
     Args:
@@ -28,17 +65,21 @@ def load_candidate(state: dict[str, Any], source: str, prelude: str = "") -> dic
             it is taken together with `prelude`.
         prelude: run first in the same namespace: imports, or the prompt, whose helpers a solution may rely
             on.
+        cpu_seconds: the processor time that it may take; None for no such bound.
 
     Returns:
-        ``{"kind": "loaded"}``, or ``{"kind": "raise", "type", "message"}``.
+        ``{"kind": "loaded"}``, ``{"kind": "timeout"}``, or ``{"kind": "raise", "type", "message"}``.
     """
     module = types.ModuleType(_MODULE)
     sys.modules[_MODULE] = module  # dataclasses and pickle look a class's module up
     state["namespace"] = module.__dict__
     state.pop("solution", None)
     try:
-        for part in _parts(prelude, source):
-            exec(part, module.__dict__)
+        with _bounded(cpu_seconds):
+            for part in _parts(prelude, source):
+                exec(part, module.__dict__)
+    except _OutOfTime:
+        return {"kind": "timeout"}
     except BaseException as error:  # also sys.exit() at its top level: then it is not loaded
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -46,23 +87,30 @@ def load_candidate(state: dict[str, Any], source: str, prelude: str = "") -> dic
     return {"kind": "loaded"}
 
 
-def call_candidate(state: dict[str, Any], name: str, arguments: str) -> dict[str, Any]:
+def call_candidate(
+    state: dict[str, Any], name: str, arguments: str, cpu_seconds: float | None = None
+) -> dict[str, Any]:
     """Call the function `name` and return what came of it.
 
     Args:
         state: what `load_candidate` left.
-        name: of the function, or of the method of ``Solution``.
+        name: of the function, or of the method of ``Solution``; ``Solution`` itself makes a new instance,
+            which serves the calls that follow.
         arguments: ``[args, kwargs]``, a list and a dict, as a text of `tools.plain`.
+        cpu_seconds: the processor time that the call may take; None for no such bound.
 
     Returns:
-        ``{"kind": "value", "value": text}``, ``{"kind": "raise", "type", "message"}``, or
+        ``{"kind": "value", "value": text}``, ``{"kind": "raise", "type", "message"}``,
+        ``{"kind": "timeout"}``, or
         ``{"kind": "refused", "reason"}`` when the result is no plain data. With it ``"arguments"``, a new
         text, when the call has changed one of them.
     """
     args, kwargs = plain.loads(arguments)
     try:
-        function = _find(state, name)
-        value = function(*args, **kwargs)
+        with _bounded(cpu_seconds):
+            value = _find(state, name)(*args, **kwargs)
+    except _OutOfTime:
+        return {"kind": "timeout"}
     except BaseException as error:  # SystemExit too: it ends the candidate's call, not the test
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -98,6 +146,12 @@ def _compiled(source: str) -> types.CodeType:
 def _find(state: dict[str, Any], name: str) -> Callable[..., Any]:
     namespace = state["namespace"]
     solution = namespace.get("Solution")
+    if name == "Solution" and isinstance(solution, type):
+
+        def make(*args: Any, **kwargs: Any) -> None:
+            state["solution"] = solution(*args, **kwargs)
+
+        return make
     if isinstance(solution, type) and hasattr(solution, name):
         if "solution" not in state:
             state["solution"] = solution()

@@ -29,9 +29,15 @@ _DESCRIPTORS = 4096
 
 
 def run_program(
-    state: dict[str, Any], source: str, stdin: str, setup: str = "", cpu_seconds: int | None = None
+    state: dict[str, Any],
+    source: str,
+    stdin: str,
+    setup: str = "",
+    cpu_seconds: int | None = None,
+    files: dict[str, str] | None = None,
+    argv: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Run `source` to its end and return ``{"exit_code": int}``, negative for the signal that ended it.
+    """Run `source` to its end.
 
     Args:
         state: the lane's; not used.
@@ -39,22 +45,34 @@ def run_program(
         stdin: what it reads.
         setup: source that is run first in the program's namespace.
         cpu_seconds: processor time after which the kernel ends it with SIGXCPU; None for no such bound.
+        files: name to text, written into the working directory first.
+        argv: the program's arguments.
+
+    Returns:
+        ``{"exit_code": int, "cpu_seconds": float}``; the code is negative for the signal that ended it.
     """
     del state
     for stream in (sys.stdout, sys.stderr):
         stream.flush()  # or the child would print what the lane had not yet
+    for name, text in (files or {}).items():
+        with open(name, "wb") as written:
+            written.write(text.encode("utf-8", "surrogatepass"))
     with tempfile.TemporaryFile(buffering=0) as file:
         _fill(file, stdin)
         child = os.fork()
         if child == 0:
+            sys.argv = [_FILE_NAME, *(argv or ())]
             _be_program(source, setup, file.fileno(), cpu_seconds)
     try:
-        _, status = os.waitpid(child, 0)
+        _, status, usage = os.wait4(child, 0)
     except KeyboardInterrupt:  # the call's deadline has passed
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         raise
-    return {"exit_code": os.waitstatus_to_exitcode(status)}
+    return {
+        "exit_code": os.waitstatus_to_exitcode(status),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+    }
 
 
 def _fill(file: BinaryIO, text: str) -> None:
@@ -95,7 +113,6 @@ def _run_main(source: str, setup: str) -> int:
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=_FILE_NAME, __builtins__=__builtins__)
     sys.modules["__main__"] = main
-    sys.argv = [_FILE_NAME]
     code = 0
     try:
         for name, text in (("<setup>", setup), (_FILE_NAME, source)):

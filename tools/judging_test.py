@@ -6,8 +6,7 @@ test goes on. So the test, its expected values and its asserts are in a process 
 candidate's has ever run.
 
 A verdict is "passed" only if the test ran to its end, every statement of it, and the candidate was called at
-least
-once: a skipped, interrupted or empty test is no pass.
+least once: a skipped, interrupted or empty test is no pass.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from typing import Any, Callable
 from tools import plain
 
 _MAX_MESSAGE = 1000
+_CLASS = "Solution"
 _TEXT = "the candidate left an argument, or gave an answer, that makes no sense"
 
 
@@ -37,8 +37,10 @@ def judge_start(
         state: keeps the test between calls.
         prelude: source that is run first, the data set's own helpers; never anything of the candidate's.
         test: pieces of source, run in order: a whole test module, or one assert each.
-        names: what the candidate is known by in the test. Each is bound to a proxy after the prelude.
-        check: name of a function of the test that is then called with the proxy of ``names[0]``.
+        names: what the candidate is known by in the test. Each is bound to a proxy after the prelude;
+            ``Solution`` to one of a class. ``Solution().name`` is that class too.
+        check: name of a function of the test that is then called with the proxy of ``names[0]``, which for
+            ``Solution().name`` is that method of an instance.
 
     Returns:
         ``{"call": {"name", "arguments"}}``, the arguments as `call_candidate` takes them, or
@@ -93,7 +95,7 @@ class _Run:
 
     def _run_test(self) -> None:
         namespace = types.ModuleType("test").__dict__
-        proxies = {name: self._proxy(name) for name in self._names}
+        proxies = {name.partition("(")[0]: self._stand_in(name) for name in self._names}
         _execute(self._prelude, namespace)
         namespace.update(proxies)
         for piece in self._test:
@@ -103,7 +105,27 @@ class _Run:
             if not callable(check):
                 msg = f"the test defines no function {self._check}"
                 raise _Unusable(msg)
-            check(proxies[self._names[0]])
+            first, _, method = self._names[0].partition("().")
+            check(getattr(proxies[first](), method) if method else proxies[first])
+
+    def _stand_in(self, name: str) -> Any:
+        """Return what the test finds under `name`: a proxy of a function, or of the class ``Solution``."""
+        if name.partition("(")[0] != _CLASS:
+            return self._proxy(name)
+        make, method_of = self._proxy(_CLASS), self._proxy
+
+        class Solution:
+            """An instance of the candidate's class; all its attributes are methods."""
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                make(*args, **kwargs)
+
+            def __getattr__(self, name: str) -> Any:
+                if name.startswith("__"):  # what Python itself looks for, not a test
+                    raise AttributeError(name)
+                return method_of(name)
+
+        return Solution
 
     def _proxy(self, name: str) -> Callable[..., Any]:
         def candidate(*args: Any, **kwargs: Any) -> Any:

@@ -9,8 +9,9 @@ import ast
 import builtins
 from collections.abc import Sequence
 
-from server.verify.functions import FunctionTest, UnusableTestError
+from server.verify.functions import FunctionTest
 from server.verify.setup import MODULES
+from server.verify.verdicts import UnusableTestError
 
 
 def read_asserts(asserts: Sequence[str], prelude: str = "", entry_point: str | None = None) -> FunctionTest:

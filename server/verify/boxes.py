@@ -54,6 +54,18 @@ def limits_for_output(limits: Limits, expected_bytes: int) -> Limits:
     return attrs.evolve(limits, output_bytes=room, flood_bytes=max(limits.flood_bytes, 2 * room))
 
 
+_WALL_TO_CPU = 10.0
+
+
+def backstop(cpu_seconds: float, wall_seconds: float | None) -> float:
+    """Return the wall-clock bound beside a bound of processor time: the one given, or ten times as much.
+
+    Processor time is what a solution is judged by, for it is the same on an idle machine and on one that is
+    overloaded ten times over. The wall clock only ends what waits and does not compute.
+    """
+    return _WALL_TO_CPU * cpu_seconds if wall_seconds is None else wall_seconds
+
+
 _LONG = 256 * KIB
 
 _MARGIN_SECONDS = 5.0

@@ -16,7 +16,7 @@ import trio
 from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
-from server.verify.boxes import LIMITS, OpensSandboxes, apart, ask, deadline_after
+from server.verify.boxes import LIMITS, OpensSandboxes, apart, ask, backstop, deadline_after
 from server.verify.json_match import matches
 from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
@@ -48,14 +48,16 @@ class FunctionCaseVerifier:
 
     Attributes:
         setup: source that is run before the solution in its namespace.
-        call_seconds: of loading the solution, and of the call.
+        cpu_seconds: processor time of loading the solution, and of the call.
+        wall_seconds: the backstop of each; None for ten times `cpu_seconds`.
         total_seconds: the whole suite, wall clock. The case that would begin after that counts as a timeout.
         stop_at_first: whether the cases after the first failed one are left out.
         limits: bounds of each case's sandbox.
     """
 
     setup: str = ""
-    call_seconds: float = 10.0
+    cpu_seconds: float = 10.0
+    wall_seconds: float | None = None
     total_seconds: float = 600.0
     stop_at_first: bool = True
     limits: Limits = LIMITS
@@ -81,12 +83,13 @@ class FunctionCaseVerifier:
         return Report(results=results, cases=len(cases))
 
     async def _run(self, box: Box, source: str, name: str, case: FunctionCase) -> CaseResult:
-        loading = {"source": source, "prelude": self.setup}
-        seen = await ask(box, "load_candidate", loading, self.call_seconds)
+        wall = backstop(self.cpu_seconds, self.wall_seconds)
+        loading = {"source": source, "prelude": self.setup, "cpu_seconds": self.cpu_seconds}
+        seen = await ask(box, "load_candidate", loading, wall)
         if _kind(seen) == "loaded":
             arguments: list[Any] = [list(case.arguments), {}]
-            call = {"name": name, "arguments": plain.dumps(arguments)}
-            seen = await ask(box, "call_candidate", call, self.call_seconds)
+            call = {"name": name, "arguments": plain.dumps(arguments), "cpu_seconds": self.cpu_seconds}
+            seen = await ask(box, "call_candidate", call, wall)
         if _kind(seen) != "value":
             return _failure(seen)
         text: Any = seen.value.get("value")
@@ -105,6 +108,8 @@ def _failure(seen: Observation) -> CaseResult:
     if seen.outcome is not Outcome.OK or not is_object(seen.value):
         detail = (seen.error or str(seen.outcome))[:_SHOWN]
         return CaseResult(verdict=CaseVerdict.of(seen.outcome), detail=detail)
+    if seen.value.get("kind") == "timeout":
+        return CaseResult(verdict=CaseVerdict.TIMEOUT, detail="out of processor time")
     words = [seen.value.get(key) for key in ("type", "message", "reason")]
     detail = ": ".join(word for word in words if isinstance(word, str))[:_SHOWN]
     return CaseResult(verdict=CaseVerdict.ERROR, detail=detail or "no sensible answer")

@@ -17,16 +17,12 @@ import trio
 from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
-from server.verify.boxes import LIMITS, OpensSandboxes, ask, deadline_after
+from server.verify.boxes import LIMITS, OpensSandboxes, ask, backstop, deadline_after
 from server.verify.json_types import is_object
-from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
+from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report, UnusableTestError
 
 _MAX_TEXT = 4096
 _VERDICTS = {"assertion": CaseVerdict.WRONG_ANSWER}
-
-
-class UnusableTestError(Exception):
-    """The data set's own test cannot be run in this mode, whoever the candidate is: that is no verdict."""
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +31,8 @@ class FunctionTest:
 
     Attributes:
         pieces: source, run in order: a whole test module, or single assert statements.
-        names: what the candidate's functions are called in the test.
+        names: what the candidate's functions are called in the test. ``Solution`` is its class of that name;
+            ``Solution().name`` as the first is a method of an instance.
         check: a function of the test to call with the first of them; None when running the pieces is all.
         prelude: the data set's own helpers, run before the test. Nothing of the candidate's.
     """
@@ -52,15 +49,18 @@ class FunctionVerifier:
 
     Attributes:
         setup: source that is run before the solution in the candidate's namespace: imports, or the prompt.
-        call_seconds: each call of the candidate, and each stretch of the test between two calls.
-        total_seconds: the whole of it.
+        cpu_seconds: processor time of loading the candidate, and of each call of it.
+        wall_seconds: the backstop of each of these, and of each stretch of the test between two calls; None
+            for ten times `cpu_seconds`.
+        total_seconds: the whole of it, wall clock.
         max_calls: calls of the candidate.
         limits: bounds of either sandbox.
     """
 
     setup: str = ""
-    call_seconds: float = 10.0
-    total_seconds: float = 60.0
+    cpu_seconds: float = 10.0
+    wall_seconds: float | None = None
+    total_seconds: float = 300.0
     max_calls: int = 100_000
     limits: Limits = LIMITS
 
@@ -98,7 +98,10 @@ class _Relay:
             return over.result
 
     async def _run(self, source: str, test: FunctionTest) -> CaseResult:
-        loaded = await self._ask(self._candidate, "load_candidate", source=source, prelude=self._bounds.setup)
+        cpu = self._bounds.cpu_seconds
+        loaded = await self._ask(
+            self._candidate, "load_candidate", source=source, prelude=self._bounds.setup, cpu_seconds=cpu
+        )
         if loaded.get("kind") != "loaded":
             return CaseResult(
                 verdict=CaseVerdict.ERROR, detail=f"{loaded.get('type')}: {loaded.get('message')}"
@@ -114,7 +117,7 @@ class _Relay:
         for _ in range(self._bounds.max_calls):
             if "call" not in step:
                 return _result(step["done"])
-            answer = await self._ask(self._candidate, "call_candidate", **step["call"])
+            answer = await self._ask(self._candidate, "call_candidate", **step["call"], cpu_seconds=cpu)
             step = await self._ask(self._judge, "judge_resume", answer=answer)
         return CaseResult(verdict=CaseVerdict.ERROR, detail=f"more than {self._bounds.max_calls} calls")
 
@@ -128,10 +131,16 @@ class _Relay:
         left = self._deadline - trio.current_time()
         if left <= 0:
             raise _Over(OVER)
-        seen = await ask(box, handler, arguments, min(left, self._bounds.call_seconds))
+        wall = backstop(self._bounds.cpu_seconds, self._bounds.wall_seconds)
+        seen = await ask(box, handler, arguments, min(left, wall))
         if seen.outcome is not Outcome.OK or not is_object(seen.value):
             raise _Over(_failed(seen))
-        return seen.value if box is self._judge else _cleaned(seen.value)
+        if box is self._judge:
+            return seen.value
+        answer = _cleaned(seen.value)
+        if answer.get("kind") == "timeout":
+            raise _Over(CaseResult(verdict=CaseVerdict.TIMEOUT, detail="out of processor time"))
+        return answer
 
 
 def _cleaned(answer: dict[str, Any]) -> dict[str, Any]:

@@ -1,24 +1,33 @@
 """Verifies programs: standard input in, standard output out, each case in a sandbox of its own.
 
-A fresh sandbox per case means that nothing a program leaves behind (files, processes, a count of its runs)
-can serve it in the next. The expected output stays here. What the program printed is what the server read
-from the pipe, and its exit status is what its parent process saw.
+Whether an output is right is said by a comparator here, or by the task's own checker program, which runs in
+yet another sandbox (`checkers`). A fresh sandbox per case means that nothing a program leaves behind
+(files, processes, a count of its runs) can serve it in the next. The expected output stays here. What the
+program printed is what the server read from the pipe, and its exit status is what its parent process saw.
 """
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Any
 
 import attrs
 import trio
 
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
-from server.verify.boxes import LIMITS, OpensSandboxes, apart, ask, deadline_after, limits_for_output
+from server.verify.boxes import (
+    LIMITS,
+    OpensSandboxes,
+    apart,
+    ask,
+    backstop,
+    deadline_after,
+    limits_for_output,
+)
+from server.verify.checkers import Checker
 from server.verify.comparators import Comparator, by_lines
-from server.verify.json_types import is_object
+from server.verify.exits import cpu_seconds_of, exit_code_of
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
 
 _BY_EXIT_CODE = {
@@ -26,7 +35,6 @@ _BY_EXIT_CODE = {
     # Who else sends it? A program that kills itself has failed, by either name.
     -signal.SIGKILL: CaseVerdict.OUT_OF_MEMORY,
 }
-_WALL_TO_CPU = 3.0
 _DETAIL = 300
 
 
@@ -43,18 +51,20 @@ class ProgramVerifier:
     """Judges programs by their output.
 
     Attributes:
-        compare: when an output counts as the expected one.
+        compare: when an output counts as the expected one: a comparator, or a `Checker`.
         setup: source that is run before the program in its namespace.
-        cpu_seconds: processor time of the program. The wall clock's bound is three times that, so that a
-            loaded machine changes no verdict.
+        cpu_seconds: processor time of the program, which is what it is judged by.
+        wall_seconds: the backstop for one that waits; None for ten times `cpu_seconds`, so that a loaded
+            machine changes no verdict.
         total_seconds: the whole suite, wall clock. The case that would begin after that counts as a timeout.
         stop_at_first: whether the cases after the first failed one are left out.
         limits: bounds of each case's sandbox.
     """
 
-    compare: Comparator = by_lines
+    compare: Comparator | Checker = by_lines
     setup: str = ""
     cpu_seconds: int = 10
+    wall_seconds: float | None = None
     total_seconds: float = 600.0
     stop_at_first: bool = True
     limits: Limits = LIMITS
@@ -64,7 +74,10 @@ class ProgramVerifier:
 
         Raises:
             SandboxError: a sandbox could not be had, which is our failure and no verdict.
+            UnusableTestError: the task's checker does not compile.
         """
+        if isinstance(self.compare, Checker):
+            self.compare.require_usable()
         results: list[CaseResult] = []
         deadline = deadline_after(self.total_seconds)
         for case in cases:
@@ -85,28 +98,24 @@ class ProgramVerifier:
             "cpu_seconds": self.cpu_seconds,
         }
         async with opener.open_sandbox(limits) as box:
-            seen = await ask(box, "run_program", arguments, _WALL_TO_CPU * self.cpu_seconds)
-        return await self._judge(seen, case.expected)
+            seen = await ask(box, "run_program", arguments, backstop(self.cpu_seconds, self.wall_seconds))
+        return attrs.evolve(await self._judge(opener, seen, case), cpu_seconds=cpu_seconds_of(seen))
 
-    async def _judge(self, seen: Observation, expected: str) -> CaseResult:
+    async def _judge(self, opener: OpensSandboxes, seen: Observation, case: ProgramCase) -> CaseResult:
         if seen.outcome is not Outcome.OK:
             verdict = CaseVerdict.of(seen.outcome)
             return CaseResult(verdict=verdict, detail=seen.error or str(seen.outcome), output=seen.stdout)
-        code = _exit_code(seen.value)
+        code = exit_code_of(seen)
         if code != 0:
             verdict = _BY_EXIT_CODE.get(code, CaseVerdict.ERROR)
             detail = seen.stderr.strip()[-_DETAIL:] or f"exit code {code}"
             return CaseResult(verdict=verdict, detail=detail, output=seen.stdout)
         if "stdout" in seen.truncated:
             why: str | None = "Wrong answer: too much output"
+        elif isinstance(self.compare, Checker):
+            why = await self.compare.check(opener, case.stdin, case.expected, seen.stdout)
         else:
-            why = await apart(self.compare, expected, seen.stdout)
+            why = await apart(self.compare, case.expected, seen.stdout)
         if why is None:
             return PASSED
         return CaseResult(verdict=CaseVerdict.WRONG_ANSWER, detail=why, output=seen.stdout)
-
-
-def _exit_code(value: Any) -> int:
-    """Return the exit code in the lane's answer; what makes no sense is a failure, for it may be hostile."""
-    code = value.get("exit_code") if is_object(value) else None
-    return code if isinstance(code, int) and not isinstance(code, bool) else 1

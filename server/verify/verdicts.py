@@ -10,6 +10,10 @@ import attrs
 from sandbox.observation import Outcome
 
 
+class UnusableTestError(Exception):
+    """The data set's own test cannot be run in this mode, whoever the candidate is: that is no verdict."""
+
+
 class CaseVerdict(enum.StrEnum):
     """How a case ended. Every one but `PASSED` is the solution's failure, never ours."""
 
@@ -36,11 +40,15 @@ class CaseResult:
         verdict: how it ended.
         detail: why, in a few words; empty when it passed.
         output: what the solution gave, as far as it is text worth showing.
+        cpu_seconds: the processor time it took, where that was measured.
+        name: what the case is called, where cases have names.
     """
 
     verdict: CaseVerdict
     detail: str = ""
     output: str = ""
+    cpu_seconds: float | None = None
+    name: str = ""
 
 
 PASSED = CaseResult(verdict=CaseVerdict.PASSED)

@@ -11,7 +11,7 @@ import pytest
 
 from server.environments.code_gen import CodeGen, CodeGenTask
 from server.environments.code_tests import read_tests
-from server.verify.functions import UnusableTestError
+from server.verify.verdicts import UnusableTestError
 from tests.server.environments.conftest import Player, recorded, search_for
 
 DOUBLE = {"verifier_metadata": {"unit_tests": {"inputs": ["4\n", "5\n"], "outputs": ["8\n", "10\n"]}}}

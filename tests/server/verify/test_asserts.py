@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.verify.asserts import read_asserts
-from server.verify.functions import UnusableTestError
+from server.verify.verdicts import UnusableTestError
 
 
 def test_what_is_called_and_defined_nowhere_is_the_candidates() -> None:

@@ -11,8 +11,8 @@ import attrs
 import pytest
 import trio
 
-from server.verify.functions import FunctionTest, FunctionVerifier, UnusableTestError
-from server.verify.verdicts import CaseResult, CaseVerdict
+from server.verify.functions import FunctionTest, FunctionVerifier
+from server.verify.verdicts import CaseResult, CaseVerdict, UnusableTestError
 from tests.server.verify.conftest import Opener
 
 SORTED = FunctionTest(
@@ -30,7 +30,7 @@ def check(candidate):
 
 
 async def result_of(opener: Opener, source: str, test: FunctionTest = SORTED) -> CaseResult:
-    report = await FunctionVerifier(call_seconds=2.0).verify(opener, source, test)
+    report = await FunctionVerifier(cpu_seconds=2.0, wall_seconds=4.0).verify(opener, source, test)
     (result,) = report.results
     assert report.passed == (result.verdict is CaseVerdict.PASSED)
     return result
@@ -287,4 +287,55 @@ async def test_a_completion_of_the_prompt_is_a_solution_too(opener: Opener) -> N
     )
     verifier = attrs.evolve(FunctionVerifier(), setup=row["prompt"])
     report = await verifier.verify(opener, row["canonical_solution"], test)
+    assert report.passed
+
+
+LEET = FunctionTest(
+    pieces=("def check(candidate):\n    assert candidate(n=2) == 3\n    assert candidate(0) == 1",),
+    names=("Solution().plus_one",),
+    check="check",
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("class Solution:\n    def plus_one(self, n): return n + 1", CaseVerdict.PASSED),
+        ("class Solution:\n    def plus_one(self, n): return n", CaseVerdict.WRONG_ANSWER),
+        (
+            "class Solution:\n    def __getattr__(self, name): return lambda *a, **k: None",
+            CaseVerdict.WRONG_ANSWER,
+        ),
+        ("", CaseVerdict.ERROR),
+        ("import os\nclass Solution:\n    def __init__(self): os._exit(0)", CaseVerdict.ERROR),
+    ],
+)
+async def test_a_test_may_name_a_method_of_solution(
+    opener: Opener, source: str, expected: CaseVerdict
+) -> None:
+    assert expected == (await result_of(opener, source, LEET)).verdict
+
+
+async def test_a_test_may_make_instances_of_solution_itself(opener: Opener) -> None:
+    test = FunctionTest(
+        pieces=("assert Solution(3).up() == 4", "s = Solution(1)", "assert [s.up(), s.up()] == [2, 3]"),
+        names=("Solution",),
+    )
+    source = """
+class Solution:
+    def __init__(self, n): self.n = n
+    def up(self):
+        self.n += 1
+        return self.n
+"""
+    assert await result_of(opener, source, test) == CaseResult(verdict=CaseVerdict.PASSED)
+
+
+async def test_processor_time_is_what_a_call_is_bounded_by(opener: Opener) -> None:
+    patient = FunctionVerifier(cpu_seconds=0.5, wall_seconds=60.0)
+    report = await patient.verify(opener, "def sort(xs):\n    while True: pass", SORTED)
+    assert ["timeout"] == [result.verdict for result in report.results]
+    report = await patient.verify(
+        opener, "import time\ndef sort(xs):\n    time.sleep(1)\n    return sorted(xs)", SORTED
+    )
     assert report.passed

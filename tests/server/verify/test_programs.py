@@ -13,7 +13,7 @@ from server.verify.setup import SETUP
 from server.verify.verdicts import CaseVerdict
 from tests.server.verify.conftest import Opener
 
-QUICK = ProgramVerifier(setup=SETUP, cpu_seconds=1)
+QUICK = ProgramVerifier(setup=SETUP, cpu_seconds=1, wall_seconds=4.0)
 
 DOUBLED = (ProgramCase("4\n", "8\n"), ProgramCase("21\n", "42\n"))
 
