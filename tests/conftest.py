@@ -1,10 +1,11 @@
-"""What holds for every test: when it is over, nothing that it started is left.
+"""What holds for every test: when it is over, nothing that it started is left. And what this machine has.
 
-`tests.leaks` says how that is seen.
+`tests.leaks` says how the former is seen.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.cgroups import open_control_groups
 from tests import leaks
 
 if TYPE_CHECKING:
@@ -79,3 +81,24 @@ def _nothing_left(request: pytest.FixtureRequest, _nothing_left_at_the_end: set[
 def _fail_if_any(left: list[str], complaint: str) -> None:
     if left:
         pytest.fail(f"{complaint}:\n" + "\n".join(f"  {line}" for line in left), pytrace=False)
+
+
+@functools.cache
+def _why_no_control_groups() -> str:
+    groups = open_control_groups()
+    groups.close()
+    return "" if groups.version else groups.why_not
+
+
+@pytest.fixture(name="control_groups")
+def _control_groups() -> None:
+    """Skip where there are none. Not async: a skip inside Trio loses its reason."""
+    if _why_no_control_groups():
+        pytest.skip(f"no control groups here: {_why_no_control_groups()}")
+
+
+@pytest.fixture(name="bound_by", params=["control group", "watchdog"])
+def _bound_by(request: pytest.FixtureRequest) -> str:
+    if request.param == "control group":
+        request.getfixturevalue("control_groups")
+    return str(request.param)

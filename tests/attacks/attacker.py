@@ -21,10 +21,10 @@ import attrs
 import pyseccomp
 import trio
 
-from sandbox.limits import Limits
 from sandbox.observation import Outcome
 from sandbox.profile import Handler, Profile
 from server.session_files import WRITER
+from tests.sandbox.handlers import SMALL
 from tools.shipped import SHIPPED
 from tools.shipping import handlers_of
 
@@ -34,23 +34,14 @@ if TYPE_CHECKING:
     from sandbox.box import Box
     from sandbox.final_state import FinalState
     from sandbox.launcher import Launcher
+    from sandbox.limits import Limits
     from sandbox.observation import Observation
 
 HANDLERS: tuple[Handler, ...] = (*handlers_of(SHIPPED.values()), WRITER)
 PROFILE = Profile(name="attacks", handlers=HANDLERS)
 """What a rollout has: the shipped tools, and the handler by which the server itself writes files."""
 
-LIMITS = Limits(
-    call_seconds=10.0,
-    memory_bytes=96 << 20,
-    processes=24,
-    disk_bytes=16 << 20,
-    disk_inodes=4096,
-    output_bytes=4096,
-    flood_bytes=1 << 20,
-    final_state_bytes=1 << 20,
-    final_state_files=64,
-)
+LIMITS = attrs.evolve(SMALL, call_seconds=10.0, disk_inodes=4096, final_state_files=64)
 """Limits that an attack can hit in a moment."""
 
 GRACE = 3.0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.cgroups import open_control_groups
 from sandbox.launcher import Launcher, open_launcher
 from tests.attacks.attacker import PROFILE, Attacker, open_session
 from tests.sandbox.conftest import no_control_groups
@@ -40,27 +38,6 @@ async def _neighbour(launcher: Launcher) -> AsyncIterator[Attacker]:
     async with open_session(launcher) as neighbour:
         yield neighbour
         assert await neighbour.is_well()
-
-
-@functools.cache
-def _why_no_control_groups() -> str:
-    groups = open_control_groups()
-    groups.close()
-    return "" if groups.version else groups.why_not
-
-
-@pytest.fixture(name="control_groups")
-def _control_groups() -> None:
-    """Skip where there are none. Not async: a skip inside Trio loses its reason."""
-    if _why_no_control_groups():
-        pytest.skip(f"no control groups here: {_why_no_control_groups()}")
-
-
-@pytest.fixture(name="bound_by", params=["control group", "watchdog"])
-def _bound_by(request: pytest.FixtureRequest) -> str:
-    if request.param == "control group":
-        request.getfixturevalue("control_groups")
-    return str(request.param)
 
 
 @pytest.fixture(name="bounded")

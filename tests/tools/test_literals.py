@@ -69,7 +69,7 @@ itself.append(itself)
 @pytest.mark.parametrize(
     "value",
     [object(), print, Colour.RED, collections.OrderedDict(a=1), [bytearray()], {"a": object()}, itself, int],
-    ids=repr,
+    ids=["object", "function", "enum", "OrderedDict", "bytearray", "nested object", "itself", "class"],
 )
 def test_anything_else_is_no_literal(value: Any) -> None:
     with pytest.raises(NotLiteral):

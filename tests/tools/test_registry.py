@@ -169,7 +169,7 @@ def generator(state: Any) -> Any:
         (functools.partial(generator), "tool '': a name is"),
         (print, "tool 'print': must be a plain function"),
     ],
-    ids=repr,
+    ids=["lambda", "coroutine", "generator", "callable object", "partial", "built-in"],
 )
 def test_what_could_not_run_is_refused_when_it_is_decorated(
     function: Callable[..., Any], message: str
