@@ -11,7 +11,10 @@ from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from server import routes
+from server.description.document import document
+from server.description.page import page
 from server.incidents import reply_to
+from server.operations import OPERATIONS, Get
 from server.visit import SCOPE_KEY, Visit
 from server.wire import Reply, dump
 
@@ -27,13 +30,13 @@ def create_app(body_bytes: int) -> QuartTrio:
     # A call takes as long as its limits say. A body, even of many megabytes, is not sent for ever.
     app.config["BODY_TIMEOUT"] = 600
     app.config["RESPONSE_TIMEOUT"] = None
-    for path in ("/", "/healthz", "/livez", "/readyz"):
-        _add_get(app, path, routes.alive)
-    _add_get(app, "/health", routes.health)
-    _add_get(app, "/tools", routes.tools)
-    _add_post(app, "/seed_session", routes.seed_session)
-    _add_post(app, "/verify", routes.verify)
-    _add_post(app, "/close_session", routes.close_session)
+    for operation in OPERATIONS:
+        if isinstance(operation, Get):
+            _add_get(app, operation.path, operation.answer)
+        else:
+            _add_post(app, operation.path, operation.answer)
+    _add_get(app, "/openapi.json", _description)
+    _add_get(app, "/docs", _docs, content_type="text/html; charset=utf-8")
 
     async def call_tool(tool: str) -> TrioResponse:
         return _render(await routes.call_tool(_visit(), tool, await _body()))
@@ -44,10 +47,12 @@ def create_app(body_bytes: int) -> QuartTrio:
     return app
 
 
-def _add_get(app: QuartTrio, path: str, handler: Callable[[Visit], Reply]) -> None:
+def _add_get(
+    app: QuartTrio, path: str, handler: Callable[[Visit], Reply], content_type: str = "application/json"
+) -> None:
     async def view() -> TrioResponse:
         await _body()  # an unread one would be taken for the next request
-        return _render(handler(_visit()))
+        return _render(handler(_visit()), content_type)
 
     app.add_url_rule(path, f"GET {path}", view, methods=["GET"], provide_automatic_options=False)
 
@@ -57,6 +62,14 @@ def _add_post(app: QuartTrio, path: str, handler: Callable[[Visit, bytes], Await
         return _render(await handler(_visit(), await _body()))
 
     app.add_url_rule(path, f"POST {path}", view, methods=["POST"], provide_automatic_options=False)
+
+
+def _description(visit: Visit) -> Reply:
+    return Reply(200, dump(document(visit.sessions.environment)))
+
+
+def _docs(visit: Visit) -> Reply:
+    return Reply(200, page(document(visit.sessions.environment)))
 
 
 def _visit() -> Visit:
@@ -69,8 +82,8 @@ async def _body() -> bytes:
     return cast("bytes", await request.get_data())
 
 
-def _render(reply: Reply) -> TrioResponse:
-    return TrioResponse(reply.body, status=reply.status, content_type="application/json")
+def _render(reply: Reply, content_type: str = "application/json") -> TrioResponse:
+    return TrioResponse(reply.body, status=reply.status, content_type=content_type)
 
 
 def _refusal_of_http(error: HTTPException) -> Reply:

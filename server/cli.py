@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.metadata import version as distribution_version
 from typing import NoReturn
 
 import click
@@ -13,10 +12,11 @@ import trio
 from server import logs
 from server.errors import StartupError
 from server.settings import Settings, SettingsError, drop_secrets, load
+from server.version import VERSION
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(distribution_version("creche"), prog_name="creche")
+@click.version_option(VERSION, prog_name="creche")
 def main() -> None:
     """A resources server for reinforcement-learning rollouts that run untrusted code."""
 
@@ -82,7 +82,7 @@ def tools(environment: str) -> None:
 @main.command()
 def version() -> None:
     """Print the version."""
-    click.echo(f"creche {distribution_version('creche')}")
+    click.echo(f"creche {VERSION}")
 
 
 def _settings(config: str | None, assignments: tuple[str, ...], **overrides: str | None) -> Settings:

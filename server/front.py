@@ -1,4 +1,4 @@
-"""The outermost layer of the ASGI application: the cookie on every reply, and who heard it.
+"""The outermost layer of the ASGI application: the cookie and the version on every reply, and who heard it.
 
 It wraps the framework and not the other way round, so that replies which the framework makes by itself (404,
 405, 413, 500) carry the session's cookie too: NeMo Gym's simple agent *replaces* its cookies by those of the
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from server.version import HEADER, VERSION
 from server.visit import SCOPE_KEY, Visit
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _LONG_BODY_SECONDS = 60.0
 
 _SLOW_SECONDS = 600.0
 """How long a client may take to read a reply."""
+
+_VERSION = (HEADER.lower().encode(), VERSION.encode())
 
 _ROLLOUT_PREFIX = re.compile(r"/ng-rollout/([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)")
 
@@ -105,7 +108,7 @@ class _Passage:
                 with trio.move_on_after(_LONG_BODY_SECONDS):
                     await self._body_ended.wait()
             cookie = (b"set-cookie", self._cookies.set_cookie(self._visit.session_id))
-            await self._send({**message, "headers": [*message.get("headers", ()), cookie]})
+            await self._send({**message, "headers": [*message.get("headers", ()), _VERSION, cookie]})
             return
         # Hypercorn says "disconnect" after a complete reply too; only one that came before counts.
         was_there = not self._visit.is_gone

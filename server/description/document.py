@@ -1,0 +1,207 @@
+"""The OpenAPI document of a server, made from what it runs on.
+
+That is: the table of operations, the environment's task class, its tools' schemas, the table of errors. What
+is written here by hand is words.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from server.description import replies
+from server.environment import Environment
+from server.errors import STATUS, NotJson
+from server.operations import CALL_ERRORS, OPERATIONS, Body, Get, Post
+from server.version import HEADER, VERSION
+
+if TYPE_CHECKING:
+    from tools.registry import Tool
+
+Json = dict[str, Any]
+
+_TEMPLATE = "#/components/schemas/{name}"
+_SHAPES = (
+    replies.Refused,
+    replies.Observed,
+    *dict.fromkeys(operation.reply for operation in OPERATIONS),
+)
+
+_COOKIE = (
+    "The session's cookie: every reply sets it, and every request of a rollout brings the last one back. "
+    "Its name is the deployment's own."
+)
+_NAMED = "A call that is sent again under the same key is answered again and not executed again."
+
+
+@lru_cache(maxsize=2)
+def document(environment: Environment[Any]) -> Json:
+    """Return the OpenAPI 3.1 document of a server of `environment`. Not to be changed: it is kept."""
+    schemas = _schemas(environment)
+    paths: dict[str, Json] = {}
+    for operation in OPERATIONS:
+        paths[operation.path] = _get(operation) if isinstance(operation, Get) else _post(operation)
+    for tool in environment.toolbox.tools.values():
+        paths[f"/{tool.name}"] = _call(environment, tool)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"Creche: {environment.name}",
+            "version": VERSION,
+            "description": inspect.getdoc(type(environment)) or "",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "headers": {
+                "version": {
+                    "description": "The server's version.",
+                    "schema": {"type": "string"},
+                    "required": True,
+                },
+                "cookie": {"description": _COOKIE, "schema": {"type": "string"}, "required": True},
+            },
+        },
+    }
+
+
+def _schemas(environment: Environment[Any]) -> dict[str, Json]:
+    """Return all named shapes; those of the environment's own are taken as they come, or left open."""
+    _, named = msgspec.json.schema_components(_SHAPES, ref_template=_TEMPLATE)
+    task = environment.task_type()
+    try:
+        (row,), more = msgspec.json.schema_components(
+            (task,), schema_hook=_leave_open, ref_template=_TEMPLATE
+        )
+    except TypeError:  # a shape that cattrs was taught and msgspec was not
+        row, more = {"type": "object"}, {}
+    named = {**more, **named}
+    named["Row"] = {
+        "description": "A row of the data set. Keys that are not named here pass through.",
+        "allOf": [row],
+    }
+    return {name: _tidy(schema) for name, schema in named.items()}
+
+
+def _leave_open(_: type) -> Json:
+    return {}
+
+
+def _tidy(schema: Json) -> Json:
+    """Undo the indentation of a docstring, which Markdown would take for code."""
+    if "description" in schema:
+        schema = {**schema, "description": inspect.cleandoc(schema["description"])}
+    return schema
+
+
+def _get(operation: Get) -> Json:
+    return {
+        "get": _told(operation.answer, operation.path, "get") | {"responses": _responses(operation.reply)}
+    }
+
+
+def _post(operation: Post) -> Json:
+    told = _told(operation.answer, operation.path, "post")
+    responses = _responses(operation.reply, (NotJson, *operation.errors))
+    return {
+        "post": {**told, "parameters": [_NAME], "requestBody": _takes(operation.body), "responses": responses}
+    }
+
+
+def _call(environment: Environment[Any], tool: Tool) -> Json:
+    schema = tool.schema()
+    responses = _responses(_answer_of(environment, tool), CALL_ERRORS)
+    return {
+        "post": {
+            "operationId": f"call_{tool.name}",
+            "tags": ["tools"],
+            "summary": f"Call the tool {tool.name}",
+            "description": tool.description,
+            "parameters": [_NAME],
+            "requestBody": _json(schema) | {"required": bool(schema["required"])},
+            "responses": responses,
+        }
+    }
+
+
+def _answer_of(environment: Environment[Any], tool: Tool) -> type | Json:
+    """Say what a call answers: environments may word answers, and tools their results."""
+    worded_by = next(klass for klass in type(environment).__mro__ if "reply" in vars(klass))
+    return replies.Observed if worded_by is Environment and tool.streams else {}
+
+
+def _takes(body: Body) -> Json:
+    if body == "nothing":
+        return _json({}) | {"required": False}
+    if body == "row":
+        return _json({"$ref": _TEMPLATE.format(name="Row")}) | {"required": True}
+    response = {"type": "object", "description": "The trajectory. It passes through as it is."}
+    rollout = {
+        "description": "The row as it was seeded, and the response.",
+        "type": "object",
+        "properties": {"response": response},
+        "required": ["response"],
+    }
+    return _json(rollout) | {"required": True}
+
+
+_NAME: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": _NAMED,
+    "schema": {"type": "string"},
+}
+
+
+def _told(answer: Any, path: str, method: str) -> Json:
+    """Return what a handler's docstring says, without the path that it begins with."""
+    text = inspect.getdoc(answer) or ""
+    summary, _, rest = re.sub(r"^``.*?``: ", "", text, flags=re.DOTALL).partition("\n\n")
+    summary = " ".join(summary.split())
+    name = path.strip("/") or "root"
+    return {
+        "operationId": f"{method}_{name}",
+        "tags": ["protocol" if method == "post" else "server"],
+        "summary": summary[:1].upper() + summary[1:],
+        "description": rest,
+    }
+
+
+def _responses(reply: Any, errors: Iterable[type[Exception]] = ()) -> Json:
+    """Return a 200 and a response for each status that one of the errors has."""
+    found = {"200": _response("As asked.", _schema_of(reply))}
+    reasons: dict[int, list[str]] = {}
+    for error in errors:
+        reasons.setdefault(STATUS[error], []).append((inspect.getdoc(error) or "").partition("\n")[0])
+    if reasons:
+        reasons[HTTPStatus.REQUEST_ENTITY_TOO_LARGE] = ["The body is longer than this server takes."]
+    for status, words in sorted(reasons.items()):
+        found[str(status)] = _response(" Or: ".join(words), _schema_of(replies.Refused))
+    found["500"] = _response("A bug of this server; the log has the incident.", _schema_of(replies.Refused))
+    return found
+
+
+def _response(description: str, schema: Json) -> Json:
+    headers = {
+        HEADER: {"$ref": "#/components/headers/version"},
+        "Set-Cookie": {"$ref": "#/components/headers/cookie"},
+    }
+    return {"description": description, "headers": headers, **_json(schema)}
+
+
+def _schema_of(reply: Any) -> Json:
+    if isinstance(reply, dict):
+        return reply  # pyright: ignore[reportUnknownVariableType]  # a schema, given as it is
+    (schema,), _ = msgspec.json.schema_components((reply,), ref_template=_TEMPLATE)
+    return schema
+
+
+def _json(schema: Json) -> Json:
+    return {"content": {"application/json": {"schema": schema}}}

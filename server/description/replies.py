@@ -1,0 +1,108 @@
+"""The shapes of replies, for the description. A test holds real replies against what is made from them.
+
+Every one of them is open: a reply may have more keys than are named here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+from sandbox.observation import Outcome
+from sandbox.posture import Posture
+
+
+@attrs.frozen
+class Empty:
+    """An empty object."""
+
+
+@attrs.frozen
+class Alive:
+    """It answers."""
+
+    status: Literal["ok"]
+
+
+@attrs.frozen
+class Phases:
+    """How many sessions are in which phase, and how many may have a sandbox at once."""
+
+    waiting: int
+    seeding: int
+    live: int
+    over: int
+    at_most: int
+
+
+@attrs.frozen
+class Health:
+    """It answers, and says what with: the environment, the isolation in force, the sessions."""
+
+    status: Literal["ok"]
+    environment: str
+    tier: str
+    posture: Posture
+    sandboxes: int
+    sessions: Phases
+
+
+@attrs.frozen
+class ToolDefinition:
+    """A function definition, as `responses_create_params.tools` takes it."""
+
+    type: Literal["function"]
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    strict: bool
+
+
+@attrs.frozen
+class Observed:
+    """What came of a tool call. A tool adds keys of its own.
+
+    ``result`` is what it returned. Of each stream the head and the tail are kept; ``truncated`` names those
+    that were longer. After ``interpreter_reset`` variables are gone, files are not.
+    """
+
+    outcome: Outcome
+    result: Any = None
+    stdout: str = ""
+    stderr: str = ""
+    error: str = ""
+    interpreter_reset: bool = False
+    truncated: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Verified:
+    """The whole request again, with the verdict.
+
+    A rollout with ``mask_sample`` failed on the server's side and must not be trained on; ``failure_kind``
+    and ``failure_reason`` say why. Environments add fields of their own.
+    """
+
+    reward: float
+    tier: str
+    mask_sample: bool = False
+    failure_kind: str = ""
+    failure_reason: str = ""
+
+
+@attrs.frozen
+class Problem:
+    """One thing that is wrong with a body: where, and what."""
+
+    type: str
+    loc: tuple[str | int, ...]
+    msg: str
+    input: Any
+
+
+@attrs.frozen
+class Refused:
+    """Why the request was not served: a sentence, or the problems of its body one by one."""
+
+    detail: str | tuple[Problem, ...]

@@ -1,0 +1,89 @@
+"""The routes, as data: the application and its OpenAPI description are both made from this table.
+
+A route that is not here does not exist, so none can be forgotten in the description. The tools are not
+listed: they are the environment's, and share the namespace (``POST /<tool>``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from server import routes
+from server.description import replies
+from server.errors import (
+    InvalidBody,
+    NoSuchSession,
+    NoSuchTool,
+    NotJson,
+    SeededOtherwise,
+    SessionLost,
+    SessionOver,
+    ShuttingDown,
+    TooManyCalls,
+)
+
+if TYPE_CHECKING:
+    from server.visit import Visit
+    from server.wire import Reply
+
+Body = Literal["nothing", "row", "rollout"]
+"""What a POST takes: an empty object, a dataset row, or a row and the response to it."""
+
+
+@attrs.frozen
+class Get:
+    """A question that changes nothing.
+
+    Attributes:
+        path: where it is asked.
+        answer: who answers it; its docstring is the description.
+        reply: the shape of a 200.
+    """
+
+    path: str
+    answer: Callable[[Visit], Reply]
+    reply: type
+
+
+@attrs.frozen
+class Post:
+    """A step of the protocol.
+
+    Attributes:
+        path: where it is taken.
+        answer: who answers it; its docstring is the description.
+        body: what it takes.
+        reply: the shape of a 200.
+        errors: what else may come of it, besides a body that is no JSON or too long.
+    """
+
+    path: str
+    answer: Callable[[Visit, bytes], Awaitable[Reply]]
+    body: Body
+    reply: type
+    errors: tuple[type[Exception], ...] = ()
+
+
+OPERATIONS: tuple[Get | Post, ...] = (
+    *(Get(path, routes.alive, replies.Alive) for path in ("/", "/healthz", "/livez", "/readyz")),
+    Get("/health", routes.health, replies.Health),
+    Get("/tools", routes.tools, list[replies.ToolDefinition]),
+    Post("/seed_session", routes.seed_session, "row", replies.Empty, (InvalidBody, SeededOtherwise)),
+    Post("/verify", routes.verify, "rollout", replies.Verified, (InvalidBody, NoSuchTool)),
+    Post("/close_session", routes.close_session, "nothing", replies.Empty),
+)
+
+CALL_ERRORS = (
+    NotJson,
+    InvalidBody,
+    NoSuchTool,
+    NoSuchSession,
+    SessionOver,
+    TooManyCalls,
+    SessionLost,
+    ShuttingDown,
+)
+"""What may come of a tool call besides its observation."""
