@@ -29,7 +29,7 @@ ALLOWED = frozenset(
     accept accept4 access alarm arch_prctl bind brk capget chdir chmod chown clock_getres
     clock_gettime clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3
     epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait
-    eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate
+    eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fallocate
     fchdir fchmod fchmodat fchmodat2 fchown fchownat fdatasync fgetxattr flistxattr fork
     fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait
     futex_waitv futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents
@@ -40,7 +40,7 @@ ALLOWED = frozenset(
     llistxattr lremovexattr lseek lsetxattr lstat madvise membarrier mincore mkdir mkdirat mknod
     mknodat mlock mlock2 mlockall mprotect mremap msync munlock munlockall munmap nanosleep
     newfstatat open openat openat2 pause pidfd_open pidfd_send_signal pipe pipe2 poll ppoll
-    pread64 preadv preadv2 pselect6 pwrite64 pwritev pwritev2 read readahead readlink readlinkat
+    pread64 preadv pselect6 pwrite64 pwritev pwritev2 read readahead readlink readlinkat
     readv recvfrom recvmmsg recvmsg removexattr rename renameat renameat2 restart_syscall rmdir
     rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend
     rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
@@ -62,8 +62,9 @@ listens to it. `sendfile`, `splice` and `tee` put pages of such files into pipes
 nobody may write have been written. Programs have fallbacks for all of them.
 """
 
-POINTLESS = frozenset({"sync", "syncfs"})
-"""Answer success and do nothing: what is writable is memory, and the host's disks are not to be flushed."""
+POINTLESS = frozenset({"sync", "syncfs", "fadvise64"})
+"""Answer success and do nothing: what is writable is memory, the host's disks are not to be flushed, and what
+advice says of a shared file, it says to all: DONTNEED takes its pages from everybody."""
 
 NEEDS_MEMORY_CGROUP = frozenset({"memfd_create"})
 """Memory that belongs to no process and no mount: only a control group can count it. So can only it the pages
@@ -137,6 +138,9 @@ _HUGE_PAGES = {"mmap": (3, 0x40000), "memfd_create": (1, 0x4)}
 """Name to the place of the flags, and the flag for huge pages: they are the host's reserve, in no group's
 count."""
 
+_RWF_NOWAIT = 0x8
+"""Fails unless a page is in memory already: whether another session has read it could be told by that."""
+
 _MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
 
 _RLIMIT_CORE = 4
@@ -190,6 +194,8 @@ def _rules(*, loopback: bool, memory_cgroup: bool) -> Iterator[_Rule]:
     yield from ((None, "fcntl", _low_word(1, command)) for command in _FCNTL)
     for request in _IOCTL + (_IOCTL_LOOPBACK if loopback else ()):
         yield None, "ioctl", _low_word(1, request)
+    yield None, "preadv2", (5, "MASKED_EQ", _RWF_NOWAIT, 0)
+    yield errno.EOPNOTSUPP, "preadv2", (5, "MASKED_EQ", _RWF_NOWAIT, _RWF_NOWAIT)  # as some file systems say
     yield None, "clone", (0, "MASKED_EQ", _ANY_NAMESPACE, 0)
     yield None, "personality", _low_word(0, _PERSONALITY_QUERY)
     yield errno.EPERM, "prlimit64", (0, "NE", 0)

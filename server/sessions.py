@@ -183,6 +183,7 @@ class Sessions:
             "tier": posture["tier"],
             "posture": posture,
             "sandboxes": self._ground.launcher.alive,
+            "posture_mismatches": self._ground.launcher.mismatches,
             "sessions": phases | {"at_most": at_most},
         }
 

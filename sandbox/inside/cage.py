@@ -64,7 +64,7 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     user, group = os.geteuid(), os.getegid()
     _be_killable()
-    _take_all_descriptors_allowed()
+    _take_all_allowed()
     step[0] = "making a mount namespace"
     if spec["privileged"]:
         namespaces.unshare(namespaces.NEWNS)
@@ -108,10 +108,18 @@ def _be_killable() -> None:
             score.write("0")
 
 
-def _take_all_descriptors_allowed() -> None:
-    """Raise the soft limit: the server may be short of descriptors now, its cage would be for life."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def _take_all_allowed() -> None:
+    """Raise what the cage shares among its sessions as far as it may be.
+
+    Descriptors: the server may be short of them now, its cage would be for life. Pending signals: the limit
+    in force when a user namespace is made bounds what all its sessions together may have pending.
+    """
+    for kind, most in ((resource.RLIMIT_NOFILE, None), (resource.RLIMIT_SIGPENDING, resource.RLIM_INFINITY)):
+        hard = resource.getrlimit(kind)[1]
+        try:
+            resource.setrlimit(kind, (most or hard, most or hard))
+        except (OSError, ValueError):  # only root raises a hard limit
+            resource.setrlimit(kind, (hard, hard))
 
 
 def _write_own_maps(proc: int, user: int, group: int) -> None:

@@ -32,6 +32,7 @@ USER = 1000
 """The session's user and group id, as seen inside."""
 
 WORKSPACE = "/workspace"
+_PENDING_SIGNALS = 256  # queued signals and timers
 _LANES_OOM_SCORE = 500  # init has less: when memory runs out, the kernel picks a lane
 _WRITABLE_DEVICES = ("null", "full", "random", "urandom")
 """Not zero: mapped shared it is memory that belongs to no process, which the watchdog could not count."""
@@ -162,7 +163,6 @@ def set_common_rlimits() -> None:
         (resource.RLIMIT_CORE, 1, 1),  # 0 would still start the program that core_pattern names, on the host
         (resource.RLIMIT_MEMLOCK, 0, 0),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
-        (resource.RLIMIT_SIGPENDING, 1024, 1024),
         (resource.RLIMIT_RTPRIO, 0, 0),
         (resource.RLIMIT_NICE, 0, 0),
         (resource.RLIMIT_STACK, 8 << 20, 64 << 20),
@@ -172,6 +172,9 @@ def set_common_rlimits() -> None:
 
 def _set_rlimits(request: dict[str, Any]) -> None:
     _lower_rlimit(resource.RLIMIT_NPROC, request["processes"], request["processes"])
+    # Not before the session's user namespace exists: the limit of whoever makes one is the limit of all its
+    # brothers together, and one session could then keep the others from having timers or queued signals.
+    _lower_rlimit(resource.RLIMIT_SIGPENDING, _PENDING_SIGNALS, _PENDING_SIGNALS)
 
 
 def _lower_rlimit(kind: int, soft: int, hard: int) -> None:

@@ -134,7 +134,7 @@ async def test_limits_are_exactly_these(session: Attacker) -> None:
         "Max processes": [str(LIMITS.processes)] * 2,
         "Max open files": ["1024"] * 2,
         "Max locked memory": ["0"] * 2,
-        "Max pending signals": ["1024"] * 2,
+        "Max pending signals": ["256"] * 2,
         "Max msgqueue size": ["0"] * 2,
         "Max nice priority": ["0"] * 2,
         "Max realtime priority": ["0"] * 2,

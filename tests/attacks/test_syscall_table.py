@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.attacks.attacker import Attacker
 
 EPERM, ENOSYS, EAFNOSUPPORT, DONE = "EPERM", "ENOSYS", "EAFNOSUPPORT", "done"
+ENOTSUP = "ENOTSUP"  # how Python names EOPNOTSUPP
 LAST = 600
 """Well above the newest call of any kernel there is."""
 
@@ -123,6 +124,8 @@ def expected(name: str, arguments: tuple[int, ...], *, loopback: bool, cgroup: b
     if name == "setsockopt":
         levels = {0, 6, 17, 41} if loopback else set[int]()
         return ALLOW if (b == 1 and c in SOCKET_OPTIONS) or b in levels else ENOSYS
+    if name == "preadv2":
+        return ENOTSUP if arguments[5] & 8 else ALLOW
     if name == "memfd_create":
         return ALLOW if cgroup and not b & 4 else ENOSYS
     if name == "mmap":
@@ -147,6 +150,7 @@ DECIDING = {  # the places of the arguments that decide
     "clone": (0,), "personality": (0,), "prctl": (0,), "ioctl": (1,), "fcntl": (1,), "socket": (0,),
     "socketpair": (0,), "setsockopt": (1, 2), "memfd_create": (1,), "mmap": (3,), "setrlimit": (0,),
     "prlimit64": (0, 1, 2), "setpriority": (0, 1), "ioprio_set": (0, 1), "sched_setaffinity": (0,),
+    "preadv2": (5,),
     "sched_setattr": (0,), "sched_setparam": (0,), "sched_setscheduler": (0,),
 }  # fmt: skip
 SMALL = tuple(range(-2, 64))

@@ -58,7 +58,8 @@ async def test_a_rollout_is_seeded_played_and_judged(player: Player) -> None:
         "ended_by": "finished",
         "tier": "full",
     } == await player.verify({"expected": 3, "start": 1}, "bye")
-    assert 0 == player.sessions.describe()["sandboxes"]
+    told = player.sessions.describe()
+    assert (0, 0) == (told["sandboxes"], told["posture_mismatches"])
 
 
 async def test_a_wrong_final_state_is_worth_nothing_and_still_counts(player: Player) -> None:
