@@ -1,9 +1,12 @@
-"""What a verifier's sandbox can be asked to do: three roles that never share a process.
+"""What a verifier's sandbox can be asked to do: roles that never share a process.
 
 * **Program**: run a candidate program on some input; what it prints goes out through the lane's own pipes
   (`judging_program`).
 * **Candidate**: hold a candidate's functions and call them with plain data (`judging_candidate`).
 * **Judge**: run a data set's test, in which the candidate is only a proxy (`judging_test`).
+
+* **Unittest**: run one test of a data set with the candidate in its own process, for tests that need its
+  objects: the one role in which the two meet (`judging_unittest`).
 
 The server opens one sandbox for each role it needs and carries plain data between them. The judge's box never
 sees the candidate's source; the candidate's box never sees the test, an expected value, or a path to either.
@@ -14,12 +17,14 @@ from __future__ import annotations
 PROGRAM = "program"
 CANDIDATE = "candidate"
 JUDGE = "judge"
+UNITTEST = "unittest"
 
 ROLES = {
     "run_program": (PROGRAM, "tools.judging_program:run_program", True),
     "load_candidate": (CANDIDATE, "tools.judging_candidate:load_candidate", False),
     "call_candidate": (CANDIDATE, "tools.judging_candidate:call_candidate", False),
     "judge_start": (JUDGE, "tools.judging_test:judge_start", False),
+    "run_unittest": (UNITTEST, "tools.judging_unittest:run_unittest", True),
     "judge_resume": (JUDGE, "tools.judging_test:judge_resume", False),
 }
 """Handler name to its lane, its target, and whether what it prints belongs to the answer."""

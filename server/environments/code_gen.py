@@ -1,10 +1,12 @@
 """Write a program or a function; judged by tests that the session never sees.
 
 The solution is ``/workspace/solution.py`` if the session left one, else the last fenced code block of the
-last assistant message. The tests come in one of three forms, each with its verifier:
+last assistant message. The tests come in one of four forms, each with its verifier:
 
 * LiveCodeBench's: ``inputs`` and ``outputs``, of a program, or with ``fn_name`` of a function;
 * HumanEval's: ``test``, source that defines ``check(candidate)``, with ``entry_point`` and ``prompt``;
+* BigCodeBench's: ``test``, source with classes of unittest, ``entry_point`` and ``code_prompt``. These run in
+  the solution's own process, and the reply says so (``verification_mode``);
 * MBPP's: ``asserts``, a list of assert statements.
 
 They are looked for in the row's ``verifier_metadata.unit_tests``, then in ``verifier_metadata``, then in the
@@ -47,6 +49,7 @@ class CodeGenTask:
     test: str | None = None
     entry_point: str | None = None
     prompt: str | None = None
+    code_prompt: str | None = None
     asserts: Sequence[str] | None = None
 
     def tests(self) -> CodeTests:

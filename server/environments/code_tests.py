@@ -16,6 +16,7 @@ from server.verify.function_cases import FunctionCase, FunctionCaseVerifier
 from server.verify.functions import FunctionTest, FunctionVerifier
 from server.verify.programs import ProgramCase, ProgramVerifier
 from server.verify.setup import SETUP
+from server.verify.unittests import UnittestSuite, UnittestVerifier, has_unittests
 from server.verify.verdicts import Report
 
 
@@ -43,6 +44,9 @@ def read_tests(holder: Mapping[str, Any]) -> CodeTests | None:
     if holder.get("inputs") is not None and holder.get("outputs") is not None:
         return _live_code_bench(holder["inputs"], holder["outputs"], holder.get("fn_name"))
     if holder.get("test") is not None and holder.get("entry_point") is not None:
+        if has_unittests(holder["test"]):
+            suite = UnittestSuite.read(holder["test"], holder["entry_point"])
+            return UnittestTests(suite, setup=_stub(holder.get("code_prompt")))
         prompt = holder.get("prompt") or ""
         test = FunctionTest(
             pieces=(holder["test"],),
@@ -64,6 +68,11 @@ def _live_code_bench(inputs: Sequence[str], outputs: Sequence[str], name: str | 
         raise ValueError(msg)
     pairs = tuple(zip(inputs, outputs, strict=True))
     return ProgramTests(pairs) if name is None else FunctionCaseTests(pairs, name)
+
+
+def _stub(code_prompt: str | None) -> str:
+    """Return BigCodeBench's prompt as a module: its imports, and the function with nothing in it."""
+    return f"{code_prompt}\n    pass\n" if code_prompt else ""
 
 
 def _if_module(prompt: str) -> str:
@@ -106,6 +115,22 @@ class FunctionCaseTests:
     def case(self, index: int) -> Mapping[str, str]:
         """Return the texts of one case."""
         return dict(zip(("inputs", "expected"), self.pairs[index], strict=True))
+
+
+@attrs.frozen
+class UnittestTests:
+    """Classes of unittest, which meet the solution in its own process."""
+
+    suite: UnittestSuite
+    setup: str
+
+    async def verify(self, opener: OpensSandboxes, source: str) -> Report:
+        """Run each test in a sandbox of its own, until one fails."""
+        return await UnittestVerifier(setup=self.setup).verify(opener, source, self.suite)
+
+    def case(self, index: int) -> Mapping[str, str]:
+        """Return the test's name."""
+        return {"test": self.suite.names[index]}
 
 
 @attrs.frozen
