@@ -30,6 +30,20 @@ HUMAN = {
 MBPP = {
     "verifier_metadata": {"unit_tests": {"asserts": ["assert double(2) == 4", "assert math.pi < double(2)"]}}
 }
+BIG = {
+    "verifier_metadata": {
+        "test": """
+import unittest
+class TestCases(unittest.TestCase):
+    def test_a(self):
+        self.assertEqual(double(np), 'numpy' * 2)
+    def test_b(self):
+        self.assertEqual(double(self), None)
+""",
+        "entry_point": "double",
+        "code_prompt": "import random as np\ndef double(module):",
+    }
+}
 
 
 def block(source: str) -> str:
@@ -98,6 +112,15 @@ async def test_a_right_solution_is_rewarded_from_either_place(
 async def test_a_cheat_is_not(player: Player, row: dict[str, Any], text: str) -> None:
     played = await player.play(CodeGen(), row, text=text)
     assert played.verdict.reward == 0.0
+
+
+async def test_tests_that_need_objects_meet_the_solution_and_that_is_told(player: Player) -> None:
+    right = "class np: pass\ndef double(x):\n    return 'numpy' * 2 if x is np else None"
+    played = await player.play(CodeGen(), BIG, text=block(right))
+    assert played.verdict.reward == 1.0
+    assert played.verdict.fields["verification_mode"] == "in_process"
+    for cheat in ("", "import os; os._exit(0)", "def double(x): return None"):
+        assert (await player.play(CodeGen(), BIG, text=block(cheat))).verdict.reward == 0.0
 
 
 async def test_a_failed_case_is_told_as_live_code_bench_does(player: Player) -> None:

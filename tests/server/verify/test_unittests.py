@@ -1,4 +1,4 @@
-"""Unittest classes in the candidate's own process: what passes, what fails, and cheats that know where they are."""
+"""Unittest classes in the candidate's own process: what passes, what fails, and cheats that know of it."""
 
 from __future__ import annotations
 
@@ -45,13 +45,8 @@ async def report_on(opener: Opener, source: str, suite: UnittestSuite = SUITE) -
 
 
 def test_the_tests_are_known_without_running_them() -> None:
-    expected = (
-        "Base.test_doubles",
-        "TestCases.test_doubles",
-        "TestCases.test_mocked",
-        "TestCases.test_refuses",
-    )
-    assert expected == SUITE.names
+    inherited = ("Base.test_doubles", "TestCases.test_doubles")
+    assert (*inherited, "TestCases.test_mocked", "TestCases.test_refuses") == SUITE.names
     assert SUITE.imports == ("unittest", "unittest.mock")
 
 
@@ -65,10 +60,23 @@ async def test_a_right_solution_passes_and_the_mode_is_told(opener: Opener) -> N
     "source",
     [
         "import functools\n@functools.lru_cache\ndef double(x): return x * 2",
-        "import collections, warnings\nP = collections.namedtuple('P', 'x')\nwarnings.warn('x')\ndef double(x): return P(x).x * 2",
-        "import dataclasses\n@dataclasses.dataclass\nclass B:\n    x: object\ndef double(x): return B(x).x * 2",
+        """
+import collections, dataclasses, warnings
+P = collections.namedtuple('P', 'x')
+warnings.warn('x')
+@dataclasses.dataclass
+class B:
+    x: object
+def double(x): return P(B(x)).x.x * 2
+""",
         "sum = 7\ndef double(x): return x * 2",
-        "import inspect, logging\ndef double(x):\n    logging.getLogger('a').info('b')\n    inspect.signature(double)\n    return x * 2",
+        """
+import inspect, logging
+def double(x):
+    logging.getLogger('a').info('b')
+    inspect.signature(double)
+    return x * 2
+""",
     ],
 )
 async def test_an_honest_solution_may_use_its_libraries(opener: Opener, source: str) -> None:
@@ -82,7 +90,7 @@ CHEATS = {
     "exits": "import sys\ndef double(x): sys.exit(0)",
     "exits hard when it is loaded": "import os\nos._exit(0)",
     "skips": "import unittest\ndef double(x): raise unittest.SkipTest('no')",
-    "skips the class": "import unittest\ndef setUpModule(): raise unittest.SkipTest('no')\ndouble = setUpModule",
+    "skips the class": "import unittest\ndef setUpModule(): raise unittest.SkipTest('no')\ndouble = len",
     "is equal to everything": """
 class A:
     def __eq__(self, other): return True
@@ -119,7 +127,7 @@ def double(x):
     return 7
 """,
     "patches a builtin": "import builtins\nbuiltins.AssertionError = SystemExit\ndef double(x): return 7",
-    "hides builtins": "AssertionError = isinstance = len = lambda *a: True\nassertEqual = print\ndef double(x): return 7",
+    "hides builtins": "AssertionError = isinstance = len = lambda *a: True\ndef double(x): return 7",
     "walks the stack": """
 import sys
 def double(x):
