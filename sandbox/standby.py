@@ -23,6 +23,10 @@ from sandbox.profile import Profile
 CLOSE_SECONDS = 2 * GONE_SECONDS
 """A session's own task waits for its processes, and then perhaps for a cage that it had to give up."""
 
+REST_SECONDS = 0.02
+"""Who was given a session uses it at once. To start its successor meanwhile would compete with that for the
+processors, and made the first result through HTTP half as long again."""
+
 Opener = Callable[[Profile, Limits], AbstractAsyncContextManager[Box]]
 
 
@@ -65,7 +69,7 @@ class Standby:
             async with self._open_fresh(profile, limits) as box:
                 yield box
             return
-        self.fill(profile)
+        self._nursery.start_soon(self._fill_after_a_rest, profile)
         try:
             yield held.box
         finally:
@@ -83,6 +87,10 @@ class Standby:
             for _ in range(missing):
                 self._starting[profile] = self._starting.get(profile, 0) + 1
                 self._nursery.start_soon(self._hold, profile)
+
+    async def _fill_after_a_rest(self, profile: Profile) -> None:
+        await trio.sleep(REST_SECONDS)
+        self.fill(profile)
 
     async def aclose(self) -> None:
         """Close the sessions that nobody has taken; who has one keeps it."""

@@ -173,7 +173,7 @@ class Sessions:
             await session.over.wait()
 
     def describe(self) -> dict[str, Any]:
-        """Return the tier in force, what it rests on here, and how many sessions are in which phase."""
+        """Return the tier in force, what it rests on here, and how many sessions there are of which kind."""
         posture = attrs.asdict(self._ground.launcher.posture(self._ground.profile))
         phases = dict.fromkeys(map(str, Phase), 0)
         for session in self._records:
@@ -184,6 +184,7 @@ class Sessions:
             "posture": posture,
             "sandboxes": self._ground.launcher.alive,
             "posture_mismatches": self._ground.launcher.mismatches,
+            "standby": self._ground.launcher.ready(self._ground.profile),
             "sessions": phases | {"at_most": at_most},
         }
 

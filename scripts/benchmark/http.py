@@ -31,16 +31,18 @@ class Client:
         self._cookie = b""
 
     def post(self, path: str, body: bytes) -> bytes:
+        """Do as `request`."""
+        return self.request(b"POST", path, body)
+
+    def request(self, method: bytes, path: str, body: bytes = b"") -> bytes:
         """Send a request and return the reply's body.
 
         Raises:
             ValueError: the reply is not 200, or has no Content-Length.
             OSError: the connection broke.
         """
-        head = (
-            b"POST %b HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n"
-        )
-        self._connection.sendall(head % (path.encode(), len(body), self._cookie) + body)
+        head = b"%b %b HTTP/1.1\r\nHost: b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n"
+        self._connection.sendall(head % (method, path.encode(), len(body), self._cookie) + body)
         received = b""
         while b"\r\n\r\n" not in received:
             received += self._receive()
@@ -60,6 +62,10 @@ class Client:
             msg = f"{path} was answered with {reply!r}"
             raise TypeError(msg)
         return reply
+
+    def get_json(self, path: str) -> Any:
+        """Return what is to be had at `path`."""
+        return json.loads(self.request(b"GET", path))
 
     def _receive(self) -> bytes:
         data = self._connection.recv(1 << 16)

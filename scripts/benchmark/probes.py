@@ -100,6 +100,11 @@ def first_reply(samples: Samples, client: Client, kind: str) -> None:
     client.post_json("/close_session", {})
 
 
+def on_standby(client: Client) -> int:
+    """Through HTTP: return how many sessions the server has ready."""
+    return int(client.get_json("/health")["standby"])
+
+
 @contextmanager
 def live_session(client: Client) -> Iterator[None]:
     """Through HTTP: a session that has answered once, while the block lasts."""

@@ -28,6 +28,11 @@ Go = Callable[[], Awaitable[None]]
 
 _SERVED = {"plain": "scripts.benchmark.environments:Plain", "numpy": "scripts.benchmark.environments:Numpy"}
 
+STANDBY = Settings().standby
+"""As many sessions as a server has on standby by default: what it gives is what is compared."""
+
+_PATIENCE_SECONDS = 30.0
+
 GROUPS = ("first", "warm", "throughput", "memory")
 
 
@@ -120,8 +125,7 @@ async def _first(
 ) -> list[Go]:
     """Prepare everything that is measured from nothing to the first result."""
     samples = findings.samples
-    # As many on standby as a server has by default: what it gives is what is compared.
-    ready = await stack.enter_async_context(open_launcher(standby=Settings().standby))
+    ready = await stack.enter_async_context(open_launcher(standby=STANDBY))
     stack.enter_context(probes.posture_timed(samples))
     goes: list[Go] = []
     for kind, profile in kinds.items():
@@ -134,9 +138,12 @@ async def _first(
             goes.append(_blocking(partial(probes.run_command, samples, f"bwrap {kind}", bubblewrap.run)))
         for way, started_by in (("fresh", launcher), ("below", ready)):
             await started_by.warm(profile)
-            goes.append(partial(probes.first_result, samples, started_by, profile, way, kind))
+            below: Go = partial(probes.first_result, samples, started_by, profile, way, kind)
+            on_standby = STANDBY if started_by is ready else 0
+            goes.append(_then_wait_for(partial(started_by.ready, profile), on_standby, below))
         client = await _connect(stack, creche_serve(_SERVED[kind]))
-        goes.append(_blocking(partial(probes.first_reply, samples, client, kind)))
+        through = _blocking(partial(probes.first_reply, samples, client, kind))
+        goes.append(_then_wait_for(partial(probes.on_standby, client), STANDBY, through))
     return goes
 
 
@@ -167,3 +174,15 @@ def _blocking(probe: Callable[[], None]) -> Go:
         await trio.lowlevel.checkpoint()
 
     return go
+
+
+def _then_wait_for(ready: Callable[[], int], count: int, go: Go) -> Go:
+    """Have sessions be on standby again before the next probe, which their start must not disturb."""
+
+    async def go_and_wait() -> None:
+        await go()
+        with trio.fail_after(_PATIENCE_SECONDS):
+            while ready() < count:  # noqa: ASYNC110 - a count in another process cannot be waited for otherwise
+                await trio.sleep(0.005)
+
+    return go_and_wait
