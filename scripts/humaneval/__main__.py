@@ -7,15 +7,15 @@ import time
 from collections.abc import Sequence
 
 import click
-import httpx
 import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scripts.child_server import ChildServer, ServerFailedError, creche_serve, open_server
-from scripts.humaneval.agent import TIMEOUT_SECONDS, Played, Times, play
+from scripts.humaneval.agent import Played, Times, play
 from scripts.humaneval.problems import NoDataError, Problem, load_problems
 from scripts.humaneval.report import Result
+from server.client import AsyncClient
 
 AGENTS = 16
 
@@ -66,25 +66,20 @@ async def _play_all(
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("rollouts", total=2 * len(problems))
 
-        async def agent() -> None:
-            async with httpx.AsyncClient(
-                base_url=server.url, timeout=TIMEOUT_SECONDS, trust_env=False
-            ) as client:
-                for problem, source, played in rollouts:
-                    client.cookies.clear()
-                    played.append(await play(client, problem, source, times))
-                    progress.advance(bar)
+        async def agent(client: AsyncClient) -> None:
+            for problem, source, played in rollouts:
+                played.append(await play(client, problem, source, times))
+                progress.advance(bar)
 
-        async with trio.open_nursery() as nursery:
+        async with AsyncClient(server.url) as client, trio.open_nursery() as nursery:
             for _ in range(AGENTS):
-                nursery.start_soon(agent)
+                nursery.start_soon(agent, client)
     return canonical, control
 
 
 async def _alive(server: ChildServer) -> int:
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
-        health = (await client.get("/health")).json()
-    return int(health["sandboxes"])
+    async with AsyncClient(server.url) as client:
+        return int((await client.health())["sandboxes"])
 
 
 if __name__ == "__main__":

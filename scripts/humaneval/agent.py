@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
-import httpx
 
 from scripts.humaneval.problems import Problem
+from server.client import AsyncClient, Refused, Unreachable
 
 SOLUTION = "solution.py"
-TIMEOUT_SECONDS = 900.0
 
 
 @attrs.define
@@ -39,15 +40,11 @@ class Played:
     trouble: str | None = None
 
 
-class _UnexpectedReplyError(Exception):
-    pass
-
-
-async def play(client: httpx.AsyncClient, problem: Problem, source: str, times: Times) -> Played:
+async def play(client: AsyncClient, problem: Problem, source: str, times: Times) -> Played:
     """Play one rollout: seed, write the solution, try it, verify.
 
     Args:
-        client: with the server's URL and an empty cookie jar; nobody else may use it meanwhile.
+        client: connected to the server; others may use it meanwhile.
         problem: the row.
         source: the module that the model would have written.
         times: where to note how long each request took.
@@ -55,46 +52,43 @@ async def play(client: httpx.AsyncClient, problem: Problem, source: str, times: 
     Returns:
         What came of it. A connection that fails or an unexpected reply is trouble; neither is raised.
     """
-    row = problem.row()
     smoke = f"import solution\nprint(callable(solution.{problem.entry_point}))"
     calls: list[tuple[str, dict[str, Any]]] = [
         ("write_file", {"path": SOLUTION, "content": source}),
         ("python", {"code": smoke}),
     ]
-    try:
-        await _post(client, "/seed_session", row, times.seed)
-        items: list[dict[str, Any]] = []
-        for number, (tool, arguments) in enumerate(calls):
-            reply = await _post(client, f"/{tool}", arguments, times.call)
-            if reply.get("outcome") != "ok" or (tool == "python" and reply.get("stdout") != "True\n"):
-                return Played(problem.name, None, f"{tool} answered {reply}")
-            items += _items(f"call_{number}", tool, arguments, reply)
-        verdict = await _post(client, "/verify", {**row, "response": _response(items)}, times.verify)
-    except (httpx.HTTPError, _UnexpectedReplyError) as error:
-        return Played(problem.name, None, f"{type(error).__name__}: {error}")
-    if verdict.get("mask_sample"):
-        return Played(
-            problem.name, None, f"masked: {verdict.get('failure_kind')}: {verdict.get('failure_reason')}"
-        )
-    return Played(problem.name, verdict.get("reward"))
-
-
-async def _post(client: httpx.AsyncClient, path: str, body: Mapping[str, Any], seconds: list[float]) -> Any:
+    items: list[dict[str, Any]] = []
     started = time.perf_counter()
-    reply = await client.post(path, json=body)
+    try:
+        async with client.session(problem.row()) as session:
+            times.seed.append(time.perf_counter() - started)
+            for number, (tool, arguments) in enumerate(calls):
+                with _measured(times.call):
+                    reply = await session.call(tool, **arguments)
+                if reply.outcome != "ok" or (tool == "python" and reply.stdout != "True\n"):
+                    return Played(problem.name, None, f"{tool} answered {reply.text}")
+                items += _items(f"call_{number}", tool, arguments, reply.text)
+            with _measured(times.verify):
+                verdict = await session.verify(_response(items))
+    except (Refused, Unreachable) as error:
+        return Played(problem.name, None, f"{type(error).__name__}: {error}")
+    if verdict.is_masked:
+        return Played(problem.name, None, f"masked: {verdict.failure_kind}: {verdict.failure_reason}")
+    return Played(problem.name, verdict.reward)
+
+
+@contextmanager
+def _measured(seconds: list[float]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
     seconds.append(time.perf_counter() - started)
-    if reply.status_code != httpx.codes.OK:
-        msg = f"{path} answered {reply.status_code}: {reply.text[:300]}"
-        raise _UnexpectedReplyError(msg)
-    return reply.json()
 
 
-def _items(call_id: str, tool: str, arguments: Mapping[str, Any], reply: object) -> list[dict[str, Any]]:
+def _items(call_id: str, tool: str, arguments: Mapping[str, Any], output: str) -> list[dict[str, Any]]:
     """Return a call and its output as items of a response; the agent keeps the transcript, not the server."""
-    told = str(reply)
     return [
-        {"type": "function_call", "call_id": call_id, "name": tool, "arguments": str(dict(arguments))},
-        {"type": "function_call_output", "call_id": call_id, "output": told},
+        {"type": "function_call", "call_id": call_id, "name": tool, "arguments": json.dumps(arguments)},
+        {"type": "function_call_output", "call_id": call_id, "output": output},
     ]
 
 

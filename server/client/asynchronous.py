@@ -1,0 +1,152 @@
+"""The client for asyncio and Trio, through anyio."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import anyio
+import attrs
+import httpx
+
+from server.client.connections import BROKEN, PATIENCE_SECONDS, options
+from server.client.conversation import (
+    CLOSE_SECONDS,
+    Conversation,
+    Request,
+    ask,
+    read,
+    read_call,
+    read_verdict,
+)
+from server.client.patience import Patience
+from server.client.replies import CallReply, Refused, Unreachable, Verdict
+
+
+class AsyncClient:
+    """A server, and connections to it. To be used as ``async with``."""
+
+    def __init__(
+        self, url: str, *, patience_seconds: float = PATIENCE_SECONDS, http: httpx.AsyncClient | None = None
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            url: such as ``http://127.0.0.1:8000``.
+            patience_seconds: how long to send a request again when its connection broke.
+            http: connections of your own, with `url` as their ``base_url``; closed with this client.
+        """
+        self._http = http or httpx.AsyncClient(**options(url))
+        self._patience = patience_seconds
+
+    async def __aenter__(self) -> Self:
+        """Open nothing: connections are made when they are needed."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close all connections."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
+            await self._http.aclose()
+
+    async def health(self) -> dict[str, Any]:
+        """Return what `/health` says.
+
+        Raises:
+            Refused, Unreachable: see there.
+        """
+        return dict(read(*await self.send(ask("/health"))))
+
+    async def tools(self) -> list[dict[str, Any]]:
+        """Return the tools as function definitions.
+
+        Raises:
+            Refused, Unreachable: see there.
+        """
+        return list(read(*await self.send(ask("/tools"))))
+
+    @asynccontextmanager
+    async def session(self, row: Mapping[str, Any]) -> AsyncGenerator[AsyncSession]:
+        """Start a session with a dataset row, and end it with the block.
+
+        Leaving the block without a verdict closes the session, shielded and for at most ten seconds.
+
+        Raises:
+            Refused: the row does not fit the environment.
+            Unreachable: see there.
+        """
+        conversation = Conversation()
+        read(*await self.send(conversation.seed(row), conversation))
+        session = AsyncSession(self, conversation, row)
+        try:
+            yield session
+        finally:
+            if not session.is_verified:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
+                    await _quietly(self, conversation)
+
+    async def send(self, request: Request, conversation: Conversation | None = None) -> tuple[int, str]:
+        """Send a request until there is a reply; return its status and body.
+
+        Raises:
+            Unreachable: see there.
+        """
+        patience = Patience(self._patience, request)
+        while True:
+            try:
+                reply = await self._http.request(
+                    request.method, request.path, content=request.content, headers=dict(request.headers)
+                )
+            except BROKEN as error:
+                await anyio.sleep(patience.pause_after(error))
+            else:
+                if conversation is not None:
+                    conversation.hear(reply.headers.get_list("set-cookie"))
+                return reply.status_code, reply.text
+
+
+async def _quietly(client: AsyncClient, conversation: Conversation) -> None:
+    """Close a session; a server that cannot be told ends it by itself."""
+    try:
+        await client.send(conversation.close(), conversation)
+    except (Refused, Unreachable):
+        return
+
+
+@attrs.define(eq=False)
+class AsyncSession:
+    """A live session. Made by `AsyncClient.session`.
+
+    Attributes:
+        row: what it was seeded with.
+        is_verified: whether it has a verdict, and takes no more calls.
+    """
+
+    _client: AsyncClient
+    _conversation: Conversation
+    row: Mapping[str, Any] = attrs.field(repr=False)
+    is_verified: bool = False
+
+    async def call(self, tool: str, /, **arguments: Any) -> CallReply:
+        """Call a tool and return its reply, whatever came of it; executed once, however often it is sent.
+
+        Raises:
+            Refused: the call could not be made: no such tool, wrong arguments, the session is over.
+            Unreachable: see there. Whether it was executed is not known.
+        """
+        request = self._conversation.call(tool, arguments)
+        return read_call(*await self._client.send(request, self._conversation))
+
+    async def verify(self, response: Mapping[str, Any]) -> Verdict:
+        """End the session and return its verdict; the same one if it is asked for again.
+
+        Args:
+            response: the trajectory, as an agent would send it.
+
+        Raises:
+            Refused, Unreachable: see there.
+        """
+        request = self._conversation.verify(self.row, response)
+        verdict = read_verdict(*await self._client.send(request, self._conversation))
+        self.is_verified = True
+        return verdict
