@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from server import logs
+from server.configuration import drop_secrets, load
 from server.errors import StartupError
 from server.house import House, open_house
-from server.settings import SettingsError, drop_secrets, load
+from server.settings import SettingsError
 from server.worker import SecondWorkerError, claim_listeners
 
 if TYPE_CHECKING:

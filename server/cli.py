@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
 import trio
 
 from server import logs
+from server.configuration import drop_secrets, load
 from server.errors import StartupError
-from server.settings import Settings, SettingsError, drop_secrets, load
+from server.settings import Settings, SettingsError
 from server.version import VERSION
 
 
@@ -77,6 +79,45 @@ def tools(environment: str) -> None:
     except (EnvironmentNotFoundError, ToolError) as error:
         _refuse(str(error))
     click.echo(json.dumps(definitions, indent=2))
+
+
+@main.command("verify-receipt")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--public-key", type=click.Path(path_type=Path), help="PEM file, for receipts that have one.")
+@click.option("--config", type=click.Path(), metavar="FILE", help="The server's settings, with its secret.")
+@click.option("--json", "is_json", is_flag=True, help="Print the findings as JSON.")
+def verify_receipt(
+    file: Path,
+    public_key: Path | None,
+    config: str | None,
+    is_json: bool,  # noqa: FBT001  # click passes flags so
+) -> None:
+    """Check the receipts in FILE: a verify reply, stored rollouts (JSONL), or a bare receipt.
+
+    The key is the server's: the secret and receipt_key of its settings (CRECHE_SECRET, CRECHE_RECEIPT_KEY
+    or --config), or --public-key. Exit status 0 when every part agrees, 1 when one does not, 2 when there is
+    nothing to check.
+    """
+    from rich.console import Console  # noqa: PLC0415  # only this command
+
+    from server.receipts import command, keys  # noqa: PLC0415
+
+    settings = _settings(config, ())
+    try:
+        checkers: list[keys.Checker] = [keys.HmacKey(settings.secret)]
+        if settings.receipt_key is not None:
+            checkers.append(keys.PrivateKey(Path(settings.receipt_key)))
+        if public_key is not None:
+            checkers.append(keys.public_key(public_key))
+        results = command.checked(file, checkers)
+    except (command.UnreadableError, keys.KeyFileError) as error:
+        click.echo(f"creche: {error}", err=True)
+        sys.exit(2)
+    if is_json:
+        click.echo(json.dumps(command.as_json(results), indent=1))
+    else:
+        command.show(results, Console(soft_wrap=True))
+    sys.exit(0 if all(result.is_well for result in results) else 1)
 
 
 @main.command()

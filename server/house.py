@@ -16,7 +16,9 @@ from server.errors import StartupError
 from server.front import Front
 from server.hot_path import HotPath
 from server.loading import EnvironmentNotFoundError, load_environment
+from server.receipts.keys import KeyFileError
 from server.sessions import Sessions, open_sessions
+from server.states.shelves import ShelfError
 from tools.registry import ToolError
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
             app = cast("App", create_app(settings.body_bytes))
             hot_path = HotPath(app, environment.toolbox.tools, settings.body_bytes)
             yield House(sessions, Front(hot_path, sessions, cookies))
+    except (ShelfError, KeyFileError) as error:
+        raise StartupError(str(error)) from error
     except SandboxError as error:
         if is_open:
             raise

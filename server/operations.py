@@ -71,6 +71,7 @@ OPERATIONS: tuple[Get | Post, ...] = (
     *(Get(path, routes.alive, replies.Alive) for path in ("/", "/healthz", "/livez", "/readyz")),
     Get("/health", routes.health, replies.Health),
     Get("/tools", routes.tools, list[replies.ToolDefinition]),
+    Get("/reverify_mode", routes.reverify_mode, str),
     Post("/seed_session", routes.seed_session, "row", replies.Empty, (InvalidBody, SeededOtherwise)),
     Post("/verify", routes.verify, "rollout", replies.Verified, (InvalidBody, NoSuchTool)),
     Post("/close_session", routes.close_session, "nothing", replies.Empty),

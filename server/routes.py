@@ -62,7 +62,8 @@ async def verify(visit: Visit, body: bytes) -> Reply:
     not count. 404 as for an unknown tool when the row is not the seeded one, 422 without a response.
     """
     request = VerifyRequest.parse(body)
-    return Reply(200, request.echo(await visit.sessions.finish(visit.known_id, request)))
+    fields = await visit.sessions.finish(visit.known_id, request)
+    return Reply(200, request.echo(fields, fields["receipt"]["state"]))
 
 
 async def close_session(visit: Visit, body: bytes) -> Reply:
@@ -75,6 +76,11 @@ async def close_session(visit: Visit, body: bytes) -> Reply:
 def tools(visit: Visit) -> Reply:
     """``GET /tools``: the tools as function definitions, for ``responses_create_params.tools``."""
     return Reply(200, dump(visit.sessions.environment.toolbox.definitions()))
+
+
+def reverify_mode(visit: Visit) -> Reply:
+    """``GET /reverify_mode``: ``"stateless"`` when stored rollouts can be verified without a session."""
+    return Reply(200, dump(visit.sessions.reverify_mode))
 
 
 def alive(_: Visit) -> Reply:

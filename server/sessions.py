@@ -14,15 +14,13 @@ import attrs
 import trio
 
 from sandbox.bare import bare_exceptions
-from sandbox.final_state import FinalState
 from sandbox.observation import Ending
 from server.errors import Failure, InvalidBody, NoSuchSession, NoSuchTool, SeededOtherwise
 from server.ground import Ground, lay_ground
 from server.logs import get_logger
 from server.records import Records
 from server.session import LiveSession, Phase
-from server.shapes import structure
-from server.verification import Judge
+from server.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from sandbox.launcher import Launcher
@@ -68,9 +66,7 @@ class Sessions:
         self._ground = ground
         self._max_waiting = settings.max_waiting
         self._records = Records(settings.record_seconds, settings.max_records, settings.kept_state_bytes)
-        self._judge = Judge(ground.environment, ground.launcher, settings.verify_seconds)
-        self._judging = trio.CapacityLimiter(settings.max_verifications)
-        self._tier = settings.tier
+        self._verdicts = Verdicts(ground, settings)
         self._is_stopping = False
         self.task_type = ground.environment.task_type()
 
@@ -78,6 +74,11 @@ class Sessions:
         """Raise NoSuchSession unless the id names a session."""
         if self._records.get(session_id) is None:
             raise NoSuchSession(_NO_SESSION)
+
+    @property
+    def reverify_mode(self) -> str:
+        """Whether a rollout can be verified again without its session: ``stateless`` or ``unsupported``."""
+        return self._verdicts.reverify_mode
 
     @property
     def environment(self) -> Environment[Any]:
@@ -138,16 +139,17 @@ class Sessions:
     async def finish(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
         """End a session and return its verdict's fields; the same ones however often it is asked for.
 
-        A session that is not known (any more) has no final state: environments that need none judge all the
-        same, the others' rollouts are masked.
+        A session that is not known (any more) is judged by the state that was kept of it, if the response
+        carries the reference.
 
         Raises:
             NoSuchTool: the session was seeded with another row. It was not touched.
             InvalidBody: there is no response, or no row.
         """
+        request.check()
         session = self._records.get(session_id)
         if session is None:
-            return await self._finish_unknown(session_id, request)
+            return await self._verdicts.verdict_again(session_id, request)
         seeded = self._records.seeded_with(request.row, session)
         if seeded is None:
             # A model can name `verify` as its tool: for it, there is no such tool.
@@ -156,11 +158,10 @@ class Sessions:
             )
             raise NoSuchTool
         session = seeded
-        response = request.response
         if session.judging is None:
             session.judging = trio.CancelScope()
             self._ground.work.begin()
-            self._nursery.start_soon(self._settle, session, session.judging, response)
+            self._nursery.start_soon(self._settle, session, session.judging, request)
         await session.judged.wait()
         assert session.verdict is not None  # noqa: S101  # set before the event
         return session.verdict
@@ -255,42 +256,24 @@ class Sessions:
         finally:
             self._records.note_end(session, name)
 
-    async def _settle(
-        self, session: LiveSession, scope: trio.CancelScope, response: Mapping[str, Any]
-    ) -> None:
+    async def _settle(self, session: LiveSession, scope: trio.CancelScope, request: VerifyRequest) -> None:
         """Bring about the verdict of a session, once, whoever waits for it."""
         fields: dict[str, Any] | None = None
         try:
             with scope:
                 session.end(Ending.FINISHED)
                 await session.over.wait()
-                if session.final_state is not None:
-                    async with self._judging:
-                        fields = await self._judge.judge(
-                            session.id, session.task, response, session.final_state
-                        )
+                fields = await self._verdicts.verdict(session, request)
         finally:
             self._ground.work.end()
-            fields = fields or (session.failure or _SHUTTING_DOWN).fields()
-            session.verdict = {**fields, "tier": self._tier}
+            failure = session.failure or _SHUTTING_DOWN
+            fields = fields or self._verdicts.failed(session.id, request, failure)
+            session.verdict = fields
             self._records.note_verdict(session)
             session.judged.set()
             log.info(
                 "verdict", session=session.id, reward=fields["reward"], failure=fields.get("failure_kind")
             )
-
-    async def _finish_unknown(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
-        response = request.response
-        if self.environment.stateless:
-            task = structure(request.body, self.environment.task_type())
-            with self._ground.work:
-                async with self._judging:
-                    fields = await self._judge.judge(session_id, task, response, FinalState())
-        elif session_id is None:
-            fields = Failure("session_lost", "the request named no session of this server").fields()
-        else:
-            fields = Failure("session_expired", "the session is not remembered any more").fields()
-        return {**fields, "tier": self._tier}
 
 
 _NO_SESSION = (

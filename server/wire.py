@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, NoReturn
 
 import attrs
 
 from server.errors import STATUS, ClientError, InvalidBody, NotJson
+from server.receipts.receipt import request_parts, response_digest
 from server.shapes import structure
+from server.splice import with_member
+from server.states.reference import METADATA_KEY, reference_in
 from tools.shapes import is_dict
 
 
@@ -154,6 +158,30 @@ class VerifyRequest:
     raw: bytes = attrs.field(repr=False)
     row: Row
 
+    def check(self) -> None:
+        """Find out whether this can be judged and told of at all.
+
+        Raises:
+            InvalidBody: there is no response.
+            NotJson: something is nested too deeply to have a digest.
+        """
+        _ = self.response
+        try:
+            _ = self.parts, self.response_digest
+        except RecursionError:
+            msg = "The body is nested too deeply."
+            raise NotJson(msg) from None
+
+    @cached_property
+    def parts(self) -> Mapping[str, str]:
+        """A digest for each key of the body, but for the response: what a receipt says of it."""
+        return request_parts(self.body)
+
+    @cached_property
+    def response_digest(self) -> str:
+        """The digest of the response as it was before a reference was put into it."""
+        return response_digest(self.response)
+
     @classmethod
     def parse(cls, raw: bytes) -> VerifyRequest:
         """Read `raw`; whether it fits the session is for the session to say.
@@ -181,14 +209,32 @@ class VerifyRequest:
         )
         raise InvalidBody([{"type": kind, "loc": ["body", "response"], "msg": words, "input": None}])
 
-    def echo(self, fields: Mapping[str, Any]) -> bytes:
-        """Return the reply: the body as it came, and `fields`, which win where both have a key."""
+    def echo(self, fields: Mapping[str, Any], reference: str | None = None) -> bytes:
+        """Return the reply: the body as it came, and `fields`, which win where both have a key.
+
+        Args:
+            fields: JSON values.
+            reference: to the captured state; it goes into ``response.metadata``, where it stays when the
+                rollout is stored.
+        """
+        if reference is not None and reference_in(self.response) != reference:
+            self = self._with(reference)  # noqa: PLW0642  # the same request from here on
         if any(key in self.body for key in fields):
             rest = {key: value for key, value in self.body.items() if key not in fields}
             return json.dumps(rest | dict(fields), separators=(",", ":")).encode()
         opening = self.raw.rstrip()[:-1].rstrip()
         comma = b"," if self.body and fields else b""
         return opening + comma + dump(fields)[1:]
+
+    def _with(self, reference: str) -> VerifyRequest:
+        """Return the request with a reference in its response; but for that, byte by byte as it came."""
+        metadata = self.response.get("metadata")
+        if metadata is not None and not is_dict(metadata):
+            return self  # there is no place for one
+        metadata = {**(metadata or {}), METADATA_KEY: reference}
+        body = {**self.body, "response": {**self.response, "metadata": metadata}}
+        raw = with_member(self.raw, ("response", "metadata"), METADATA_KEY, reference)
+        return attrs.evolve(self, body=body, raw=raw or json.dumps(body, separators=(",", ":")).encode())
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -81,11 +81,13 @@ class Verified:
     """The whole request again, with the verdict.
 
     A rollout with ``mask_sample`` failed on the server's side and must not be trained on; ``failure_kind``
-    and ``failure_reason`` say why. Environments add fields of their own.
+    and ``failure_reason`` say why. Environments add fields of their own. ``receipt`` says, signed, what
+    the verdict was made from.
     """
 
     reward: float
     tier: str
+    receipt: dict[str, Any]
     mask_sample: bool = False
     failure_kind: str = ""
     failure_reason: str = ""

@@ -49,6 +49,8 @@ async def test_a_rollout_is_seeded_played_and_judged(player: Player) -> None:
     await player.seed({"expected": 3, "start": 1})
     assert {"count": 2, "calls": 1} == await player.call("add", by=1)
     assert {"count": 3, "calls": 2} == await player.call("add", by=1)
+    fields = await player.verify({"expected": 3, "start": 1}, "bye")
+    assert {"count": 2, "chain": fields["receipt"]["calls"]["chain"]} == fields.pop("receipt")["calls"]
     assert {
         "reward": 1.0,
         "count": 3,
@@ -57,7 +59,7 @@ async def test_a_rollout_is_seeded_played_and_judged(player: Player) -> None:
         "said": "bye",
         "ended_by": "finished",
         "tier": "full",
-    } == await player.verify({"expected": 3, "start": 1}, "bye")
+    } == fields
     told = player.sessions.describe()
     assert (0, 0) == (told["sandboxes"], told["posture_mismatches"])
 

@@ -53,6 +53,7 @@ def test_a_whole_rollout(client: httpx.Client) -> None:
     body = reply.json()
     assert (1.0, "ok", "full") == (body["reward"], body["outcome"], body["tier"])
     assert ["a.txt", "b.txt"] == list(body["final_state"]["files"])
+    assert {"creche_state": body["receipt"]["state"]} == body["response"].pop("metadata")
     assert {**ROW, "response": RESPONSE}.items() <= body.items()
     assert reply.content == client.post("/verify", json={**ROW, "response": RESPONSE}).content
     after = client.post("/python", json={"code": "1"})
@@ -232,7 +233,8 @@ def test_a_trajectory_of_many_megabytes_passes_through(tmp_path: Path) -> None:
     with creche(tmp_path) as server, server.client() as client:
         client.post("/seed_session", json=ROW)
         reply = client.post("/verify", json={**ROW, "response": response})
-        assert response == reply.json()["response"]
+        told = reply.json()
+        assert {**response, "metadata": {"creche_state": told["receipt"]["state"]}} == told["response"]
         assert 0.0 == reply.json()["reward"]
 
 

@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sandbox.limits import Limits
-from server.settings import Settings, SettingsError, drop_secrets, load
+from server.configuration import drop_secrets, load
+from server.settings import Settings, SettingsError
 
 
 def test_without_any_source_the_defaults_hold() -> None:

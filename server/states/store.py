@@ -1,0 +1,137 @@
+"""Keeps captured states within a number of bytes and an age, and finds them by reference.
+
+What is over a bound goes, the oldest first, whenever a state is kept or asked for: no task sweeps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from server.logs import get_logger
+from server.states.packing import DamagedError, KeptState, pack, unpack
+from server.states.reference import ReferenceSigner
+from server.states.shelves import Entry, FolderShelf, MemoryShelf, Shelf
+
+if TYPE_CHECKING:
+    from server.settings import Settings
+
+log = get_logger("states")
+T = TypeVar("T")
+
+_LONG = 256 * 1024
+"""What is longer is worked on in a thread, or all others would wait for it."""
+
+
+class States:
+    """The captured states of one server.
+
+    Args:
+        shelf: where they lie.
+        signer: makes the references.
+        keep_bytes: how large they may be all together; 0 keeps none.
+        keep_seconds: how old.
+    """
+
+    def __init__(self, shelf: Shelf, signer: ReferenceSigner, keep_bytes: int, keep_seconds: float) -> None:
+        """Take over what lies there, and let go of what is over the bounds."""
+        self._shelf, self._signer = shelf, signer
+        self._keep_bytes, self._keep_seconds = keep_bytes, keep_seconds
+        self._entries = {entry.digest: entry for entry in shelf.entries()}
+        self._bytes = sum(entry.size for entry in self._entries.values())
+        self._trim()
+
+    @classmethod
+    def of(cls, settings: Settings) -> States:
+        """Open what the settings name.
+
+        Raises:
+            ShelfError: the folder cannot be used.
+        """
+        folder = settings.reverify_folder
+        shelf: Shelf = MemoryShelf() if folder is None else FolderShelf(Path(folder))
+        signer = ReferenceSigner(settings.secret)
+        return cls(shelf, signer, settings.reverify_bytes, settings.reverify_seconds)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether any state is kept at all."""
+        return self._keep_bytes > 0
+
+    async def keep(self, kept: KeptState) -> str | None:
+        """Keep a state and return the reference to it; None if it was not kept, which the log explains."""
+        if not self.keeps:
+            return None
+        size = sum(len(captured.data) for captured in kept.final_state.files.values())
+        data, digest = await self._apart(lambda: _packed(kept), size)
+        if len(data) > self._keep_bytes:
+            log.warning("state not kept: larger than reverify_bytes", session=kept.session, bytes=len(data))
+            return None
+        self._trim(len(data))
+        try:
+            await self._apart(lambda: self._shelf.put(digest, data), len(data), touches_disk=True)
+        except OSError as error:
+            log.error("state not kept", session=kept.session, reason=error.strerror)  # noqa: TRY400  # it says all
+            return None
+        self._forget(digest)
+        self._entries[digest] = Entry(digest, len(data), time.time())
+        self._bytes += len(data)
+        return self._signer.reference(digest)
+
+    async def get(self, reference: str) -> KeptState | None:
+        """Return the state that a reference names, or None when it is not kept any more.
+
+        Raises:
+            ForgedError: the reference is none of this server's.
+            DamagedError: what was kept is not what was captured.
+        """
+        digest = self._signer.digest(reference)
+        self._trim()
+        entry = self._entries.get(digest)
+        if entry is None:
+            return None
+        try:
+            data = await self._apart(lambda: self._shelf.get(digest), entry.size, touches_disk=True)
+        except OSError as error:
+            msg = f"it cannot be read: {error.strerror}"
+            raise DamagedError(msg) from error
+        return None if data is None else await self._apart(lambda: _checked(data, digest), len(data))
+
+    async def _apart(self, work: Callable[[], T], size: int, *, touches_disk: bool = False) -> T:
+        if size < _LONG and (self._shelf.in_memory or not touches_disk):
+            return work()
+        return await trio.to_thread.run_sync(work)
+
+    def _trim(self, more: int = 0) -> None:
+        """Let go of the oldest states until the bounds hold, with room for `more` bytes."""
+        oldest = time.time() - self._keep_seconds
+        while self._entries:
+            entry = next(iter(self._entries.values()))
+            if entry.since >= oldest and self._bytes + more <= self._keep_bytes:
+                return
+            self._forget(entry.digest)
+            try:
+                self._shelf.remove(entry.digest)
+            except OSError as error:
+                log.error("state not removed", reason=error.strerror)  # noqa: TRY400  # it says all
+
+    def _forget(self, digest: str) -> None:
+        entry = self._entries.pop(digest, None)
+        self._bytes -= entry.size if entry else 0
+
+
+def _packed(kept: KeptState) -> tuple[bytes, str]:
+    data = pack(kept)
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def _checked(data: bytes, digest: str) -> KeptState:
+    if hashlib.sha256(data).hexdigest() != digest:
+        msg = "its digest is not the one it was kept under"
+        raise DamagedError(msg)
+    return unpack(data)

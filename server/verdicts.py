@@ -1,0 +1,151 @@
+"""From the end of a session, or from a state that was kept of one, to the fields of a verify reply.
+
+Whatever happens, there are fields, a reward among them and a receipt. Only so many verdicts are computed at
+once: too many would make correct programs miss their deadlines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from sandbox.final_state import FinalState
+from server.errors import Failure
+from server.logs import get_logger
+from server.receipts.keys import signer
+from server.receipts.receipt import Facts, Notary
+from server.receipts.sources import settings_digest, source_digest
+from server.shapes import structure
+from server.states.packing import DamagedError, KeptState
+from server.states.reference import ForgedError, reference_in
+from server.states.store import States
+from server.verification import Judge
+
+if TYPE_CHECKING:
+    from server.ground import Ground
+    from server.session import LiveSession
+    from server.settings import Settings
+    from server.wire import VerifyRequest
+
+log = get_logger("verdicts")
+
+
+class Verdicts:
+    """What all verdicts of one server need."""
+
+    def __init__(self, ground: Ground, settings: Settings) -> None:
+        """Open the captured states and the key.
+
+        Raises:
+            ShelfError, KeyFileError: one of them cannot be used.
+        """
+        environment = ground.environment
+        self._ground = ground
+        self._tier = settings.tier
+        self._judge = Judge(environment, ground.launcher, settings.verify_seconds)
+        self._judging = trio.CapacityLimiter(settings.max_verifications)
+        self._states = States.of(settings)
+        verifier = {
+            "environment": environment.name,
+            "source": source_digest(environment),
+            "settings": settings_digest(environment, settings),
+        }
+        self._notary = Notary(signer=signer(settings.secret, settings.receipt_key), verifier=verifier)
+
+    @property
+    def reverify_mode(self) -> str:
+        """Whether rollouts can be verified again without their session: ``stateless`` or ``unsupported``."""
+        can = self._states.keeps or self._ground.environment.stateless
+        return "stateless" if can else "unsupported"
+
+    async def verdict(self, session: LiveSession, request: VerifyRequest) -> dict[str, Any]:
+        """Judge a session that is over, and keep what it left."""
+        if session.final_state is None:
+            return self.failed(session.id, request, session.failure or _UNKNOWN)
+        kept = KeptState(
+            session=session.id,
+            row={key: code.hex() for key, code in session.row.digests.items()},
+            tier=self._tier,
+            limits=attrs.asdict(session.limits),
+            final_state=session.final_state,
+        )
+        fields = await self._judged(session.id, session.task, request, session.final_state)
+        return self._signed(session.id, request, fields, kept, await self._states.keep(kept))
+
+    async def verdict_again(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
+        """Judge a rollout whose session is not known here (any more): by the state that was kept of it.
+
+        Environments that need no state judge all the same; the others' rollouts are masked without one.
+
+        Raises:
+            InvalidBody: there is no response, or no row.
+        """
+        reference = reference_in(request.response)
+        with self._ground.work:
+            if reference is not None:
+                return await self._from_state(session_id, request, reference)
+            if self._ground.environment.stateless:
+                task = structure(request.body, self._ground.environment.task_type())
+                fields = await self._judged(session_id, task, request, FinalState())
+                return self._signed(session_id, request, fields)
+        if session_id is None:
+            failure = Failure("session_lost", "the request named no session of this server")
+        else:
+            failure = Failure("session_expired", "the session is not remembered any more")
+        return self.failed(session_id, request, failure)
+
+    def failed(self, session_id: str | None, request: VerifyRequest, failure: Failure) -> dict[str, Any]:
+        """Return the fields for a rollout that was not judged."""
+        return self._signed(session_id, request, failure.fields())
+
+    async def _from_state(
+        self, session_id: str | None, request: VerifyRequest, reference: str
+    ) -> dict[str, Any]:
+        try:
+            kept = await self._states.get(reference)
+        except ForgedError as error:
+            return self.failed(session_id, request, Failure("session_lost", str(error)))
+        except DamagedError as error:
+            failure = Failure("creche:state_damaged", f"the captured state is damaged: {error}")
+            return self.failed(session_id, request, failure)
+        if kept is None:
+            failure = Failure("session_expired", "the captured state is not kept any more")
+            return self.failed(session_id, request, failure)
+        row = {key: code.hex() for key, code in request.row.digests.items()}
+        if any(row.get(key) != code for key, code in kept.row.items()):
+            failure = Failure("creche:other_task", "the captured state is of a session with another task")
+            return self.failed(session_id, request, failure)
+        task = structure(request.body, self._ground.environment.task_type())
+        fields = await self._judged(kept.session, task, request, kept.final_state)
+        return self._signed(kept.session, request, fields, kept, reference)
+
+    async def _judged(
+        self, session_id: str | None, task: Any, request: VerifyRequest, state: FinalState
+    ) -> dict[str, Any]:
+        async with self._judging:
+            return await self._judge.judge(session_id, task, request.response, state)
+
+    def _signed(
+        self,
+        session_id: str | None,
+        request: VerifyRequest,
+        fields: Mapping[str, Any],
+        kept: KeptState | None = None,
+        state: str | None = None,
+    ) -> dict[str, Any]:
+        fields = {**fields, "tier": kept.tier if kept is not None else self._tier}
+        facts = Facts(
+            session=session_id,
+            request=request.parts,
+            response=request.response_digest,
+            kept=kept,
+            state=state,
+            fields=fields,
+        )
+        return {**fields, "receipt": self._notary.receipt(facts)}
+
+
+_UNKNOWN = Failure("session_lost", "the session left nothing to judge")
