@@ -36,7 +36,12 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     renderer: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=output.isatty())]
+        # Not structlog's own choice, which shows the local variables of each frame: tasks and trajectories.
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=output.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     structlog.configure(
         processors=[*shared, *renderer],

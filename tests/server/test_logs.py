@@ -44,6 +44,22 @@ def test_a_traceback_is_one_json_line() -> None:
     assert "LookupError" in json.loads(line)["exception"]
 
 
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_traceback_shows_no_local_variables(log_format: str) -> None:
+    output = io.StringIO()
+    logs.configure(Settings(log_format=log_format), output)  # type: ignore[arg-type]  # by parametrize
+
+    def fail(task: list[str]) -> None:
+        raise LookupError(len(task))
+
+    try:
+        fail(["the expected answer".upper()])
+    except LookupError:
+        logs.get_logger("x").exception("failed")
+    assert "LookupError" in output.getvalue()
+    assert "THE EXPECTED ANSWER" not in output.getvalue()
+
+
 def test_what_is_below_the_level_is_not_written() -> None:
     output = io.StringIO()
     logs.configure(Settings(log_format="json", log_level="warning"), output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import attrs
 import pytest
 
 from sandbox.launcher import Launcher, open_launcher
+from scripts.replaying.recording import read_lines
 from server.environment import Environment, Rollout, Session, Verdict
 from server.shapes import structure
 from server.verify import VERIFIER
@@ -95,20 +95,7 @@ def recorded(name: str) -> list[dict[str, Any]]:
     path = GYM / f"{name}.jsonl"
     if not path.is_file():
         pytest.skip(f"NeMo Gym's recorded data is not at {GYM}")
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def calls_in(response: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the tool calls that a recorded response tells of."""
-    items = (item for item in response["output"] if item["type"] == "function_call")
-    return [(item["name"], json.loads(item["arguments"])) for item in items]
-
-
-def outputs_in(response: Mapping[str, Any]) -> list[Any]:
-    """Return what the tools answered in a recorded response."""
-    return [
-        json.loads(item["output"]) for item in response["output"] if item["type"] == "function_call_output"
-    ]
+    return read_lines(path)
 
 
 @pytest.fixture(name="player")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from scripts.replaying.recording import failed_case
 from server.environments.code_gen import CodeGen, CodeGenTask
 from server.environments.code_tests import read_tests
 from server.verify.verdicts import UnusableTestError
@@ -50,15 +51,9 @@ def block(source: str) -> str:
     return f"Here it is:\n```python\n{source}\n```"
 
 
-def row_of(rollout: dict[str, Any]) -> dict[str, Any]:
-    """Return a row with the one case that the recorded verdict tells of."""
-    told = rollout["metadata"]
-    return {"verifier_metadata": {"unit_tests": {"inputs": [told["inputs"]], "outputs": [told["expected"]]}}}
-
-
 async def test_recorded_rollouts_give_the_recorded_verdicts(player: Player) -> None:
     first, _, third = recorded("code_gen.rollouts")
-    for rollout, row in ((first, row_of(first)), (third, recorded("code_gen")[2])):
+    for rollout, row in ((first, failed_case(first) or {}), (third, recorded("code_gen")[2])):
         played = await player.play(CodeGen(), row, response=rollout["response"])
         assert rollout["reward"] == played.verdict.reward
         for name in ("extracted_model_output", "extracted_model_code", "result", "metadata"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from scripts.replaying.recording import calls_in, outputs_in
 from server.environments.math_with_code import LIBRARIES, MathWithCode
 from server.verify.boxed import NESTED
-from tests.server.environments.conftest import Player, calls_in, message, outputs_in, recorded
+from tests.server.environments.conftest import Player, message, recorded
 
 ROW = {"expected_result": "32", "expected_code_contains": ""}
 

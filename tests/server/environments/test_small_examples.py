@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from scripts.replaying.recording import calls_in, outputs_in
 from server.environments.example_multi_step import ExampleMultiStep
 from server.environments.example_session_state_mgmt import ExampleSessionStateMgmt
-from tests.server.environments.conftest import Player, calls_in, message, outputs_in, recorded
+from tests.server.environments.conftest import Player, message, recorded
 
 MULTI_STEP_ROW = {
     "expected_synonym_values": [711, 407],
