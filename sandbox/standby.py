@@ -1,9 +1,9 @@
 """Sessions started ahead of need, so that who asks for one gets one that is running already.
 
-A session on standby has been started and checked like any other, has run nothing, and is used once: nothing
-is ever reused. Each is held by a task of its own, which owns what the session needs and closes it, whoever
-had it meanwhile. Only sessions with their profile's own limits are kept ready, for others cannot be known
-beforehand.
+A session on standby has been started and checked like any other, has run nothing but its profile's
+rehearsal, and is used once: nothing is ever reused. Each is held by a task of its own, which owns what the
+session needs and closes it, whoever had it meanwhile. Only sessions with their profile's own limits are kept
+ready, for others cannot be known beforehand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import trio
 
 from sandbox.box import Box
 from sandbox.cage import GONE_SECONDS
+from sandbox.errors import WouldNotStart
 from sandbox.limits import Limits
+from sandbox.observation import Outcome
 from sandbox.profile import Profile
 
 CLOSE_SECONDS = 2 * GONE_SECONDS
@@ -113,6 +115,7 @@ class Standby:
         held: _Held | None = None
         try:
             async with self._open_fresh(profile, profile.limits) as box:
+                await _rehearse(box, profile)
                 held = _Held(box)
                 self._starting[profile] -= 1
                 if not self._is_closing:
@@ -133,3 +136,12 @@ class Standby:
         await held.gone.wait()
         if held.error is not None:
             raise held.error
+
+
+async def _rehearse(box: Box, profile: Profile) -> None:
+    if profile.rehearsal is None:
+        return
+    observation = await box.call(profile.rehearsal, {}, is_logged=False)
+    if observation.outcome is not Outcome.OK:
+        msg = f"the rehearsal of a session on standby failed: {observation.error or observation.outcome}"
+        raise WouldNotStart(msg)

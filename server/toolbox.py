@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from sandbox.profile import Handler
 from server.observations import render
 from server.session_files import WRITER
 from tools.registry import Tool, ToolError
@@ -15,7 +16,10 @@ from tools.shipping import handlers_of
 
 if TYPE_CHECKING:
     from sandbox.observation import Observation
-    from sandbox.profile import Handler, Profile
+    from sandbox.profile import Profile
+
+REHEARSAL = Handler(name="creche:rehearse", lane="python", target="tools.python:rehearse")
+"""What a session on standby runs. The colon keeps it apart from any tool that a model can name."""
 
 
 @attrs.frozen
@@ -42,8 +46,10 @@ class Toolbox:
         return cls(tools, (*handlers_of(tools.values()), WRITER))
 
     def equip(self, profile: Profile) -> Profile:
-        """Return `profile` with these tools for handlers."""
-        return attrs.evolve(profile, handlers=self.handlers)
+        """Return `profile` with these tools for handlers; a console that comes first is rehearsed."""
+        if self.handlers[0].lane != REHEARSAL.lane:
+            return attrs.evolve(profile, handlers=self.handlers)
+        return attrs.evolve(profile, handlers=(*self.handlers, REHEARSAL), rehearsal=REHEARSAL.name)
 
     def definitions(self) -> list[dict[str, Any]]:
         """Return the tools as function definitions, for `responses_create_params.tools`."""

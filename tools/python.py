@@ -41,3 +41,12 @@ def python(state: dict[str, Any], code: str) -> dict[str, Any]:
     if ran.failed:
         raise Failed(value)
     return value
+
+
+def rehearse(_: dict[str, Any]) -> None:
+    """Run a cell in a console that is thrown away.
+
+    A forked interpreter shares its memory until it writes to it; what running a cell writes to is then this
+    process's own, and the first real cell takes a quarter of the time. Names nothing, prints nothing.
+    """
+    Console().run("0")

@@ -17,8 +17,7 @@ from scripts.benchmark.http import Client, open_client
 from scripts.benchmark.loads import Idle, Throughput, idle, throughput
 from scripts.child_server import creche_serve, open_server
 from server.settings import Settings
-from tools.python import python
-from tools.shipping import handler_of
+from server.toolbox import Toolbox
 
 _REPEATS = 3
 """Throughput measurements of each kind."""
@@ -75,7 +74,7 @@ async def measure(plan: Plan, progress: Callable[[str], None]) -> Findings:
         scripts.child_server.ServerFailedError: no server can.
     """
     findings = Findings()
-    plain = Profile(handlers=(handler_of(python),))
+    plain = Toolbox.of(("python",)).equip(Profile())
     kinds = {"plain": plain}
     if commands.numpy_folder() is not None:
         kinds["numpy"] = attrs.evolve(plain, name="numpy", packages=("numpy",), preload=("numpy",))

@@ -7,14 +7,15 @@ import trio
 
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.observation import Ending
-from tests.sandbox.handlers import PROFILE, SMALL, value
+from sandbox.profile import Handler, Profile
+from tests.sandbox.handlers import PROFILE, SMALL, run, value
 
 READY = attrs.evolve(PROFILE, limits=SMALL)
 
 
-async def wait_ready(launcher: Launcher, count: int) -> None:
+async def wait_ready(launcher: Launcher, count: int, profile: Profile = READY) -> None:
     with trio.fail_after(10):
-        while launcher.ready(READY) != count:  # noqa: ASYNC110 - nobody but a test wants to wait for it
+        while launcher.ready(profile) != count:  # noqa: ASYNC110 - nobody but a test wants to wait for it
             await trio.sleep(0.005)
 
 
@@ -67,3 +68,30 @@ async def test_a_borrowed_session_is_gone_when_its_block_is_left() -> None:
 async def test_without_a_standby_nothing_runs_ahead(launcher: Launcher) -> None:
     await launcher.warm(READY)
     assert 0 == launcher.ready(READY)
+
+
+async def test_a_session_on_standby_has_been_rehearsed_and_a_fresh_one_has_not() -> None:
+    source = "def rehearse(state):\n    open('/tmp/rehearsed', 'w').close()\n"
+    rehearse = Handler(name="rehearse", lane="first", target="rehearsal:rehearse", source=source)
+    profile = attrs.evolve(READY, handlers=(*READY.handlers, rehearse), rehearsal="rehearse")
+    async with open_launcher(standby=1) as launcher:
+        await launcher.warm(profile)
+        await wait_ready(launcher, 1, profile)
+        async with launcher.open_sandbox(profile) as ready, launcher.open_sandbox(profile, SMALL) as fresh:
+            assert ["rehearsed"] == await value(ready, "__import__('os').listdir('/tmp')")
+            assert () == (await ready.finish()).calls[:-1]
+            assert [] == await value(fresh, "__import__('os').listdir('/tmp')")
+
+
+async def test_a_session_that_failed_its_rehearsal_is_not_given_out() -> None:
+    source = "import os\ndef rehearse(state):\n    os._exit(1)\n"
+    rehearse = Handler(name="rehearse", lane="first", target="rehearsal:rehearse", source=source)
+    profile = attrs.evolve(READY, handlers=(*READY.handlers, rehearse), rehearsal="rehearse")
+    async with open_launcher(standby=1) as launcher:
+        await launcher.warm(profile)
+        with trio.fail_after(10):
+            while launcher._standby._starting.get(profile):  # noqa: ASYNC110 - nobody else wants to wait for it
+                await trio.sleep(0.005)
+        assert 0 == launcher.ready(profile)
+        async with launcher.open_sandbox(profile) as box:
+            assert not (await run(box, "1 + 1")).interpreter_reset
