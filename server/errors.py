@@ -10,13 +10,16 @@
     └── TooManyCalls         more calls at once in one session than are kept in line
     ServerError
     ├── SessionLost          the sandbox went down under the call, through no fault of the model
+    ├── NotSeeded            no session could be had for an episode
     └── ShuttingDown         this server is stopping
 
 Neither root is shared with the sandbox's errors: those are of a layer that knows no client. An exception that
 is none of these is a bug of ours: status 500, and an id that stands in the log too.
 
-Nobody answers `/seed_session` or `/verify` with a `ServerError`: there, NeMo Gym gives up a whole run at the
-first status that is not 2xx. A failure of ours is a masked rollout instead (`Failure`).
+A `/verify`, or a `/seed_session` of NeMo Gym's first generation, is never answered with a `ServerError`:
+there, NeMo Gym gives up a whole run at the first status that is not 2xx. A failure of ours is a masked
+rollout instead (`Failure`). An environment server (second generation) gives up one episode, and tries it
+again.
 """
 
 from __future__ import annotations
@@ -92,6 +95,10 @@ class SessionLost(ServerError):
     """The sandbox went down under a call."""
 
 
+class NotSeeded(ServerError):
+    """An environment server asked for a session, and none could be had. It may try again."""
+
+
 class ShuttingDown(ServerError):
     """The server is stopping and starts nothing new."""
 
@@ -109,6 +116,7 @@ STATUS: Mapping[type[Exception], int] = {
     SessionOver: 409,
     TooManyCalls: 429,
     SessionLost: 503,
+    NotSeeded: 503,
     ShuttingDown: 503,
 }
 """Which class is answered with which status. There is no second place that decides this."""

@@ -7,6 +7,7 @@ goes, the oldest first, whenever a session is added or ends: no task sweeps.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,11 @@ from server.errors import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from server.requests import Row
     from server.session import LiveSession
-    from server.wire import Row
+
+MAX_SPENT = 65_536
+"""Names that are remembered as spent; a digest of each is kept."""
 
 _LOOK_BACK = 8
 """How many sessions of one cookie a verify may reach back: a model that closes its session and seeds
@@ -43,6 +47,7 @@ class Records:
         self._by_name: dict[str, LiveSession] = {}
         self._ended: deque[tuple[float, LiveSession, str | None]] = deque()
         self._unjudged: dict[str, int] = {}
+        self._spent: dict[bytes, None] = {}
 
     def __iter__(self) -> Iterator[LiveSession]:
         """Go through a snapshot of all of them."""
@@ -53,8 +58,20 @@ class Records:
         return None if session_id is None else self._by_id.get(session_id)
 
     def named(self, name: str | None) -> LiveSession | None:
-        """Return the session whose seed carried that Idempotency-Key."""
+        """Return the session whose seed carried that Idempotency-Key, or is that episode's."""
         return None if name is None else self._by_name.get(name)
+
+    def spend(self, name: str) -> None:
+        """Let no session have that name from now on."""
+        digest = _digest(name)
+        self._spent.pop(digest, None)
+        while len(self._spent) >= MAX_SPENT:
+            del self._spent[next(iter(self._spent))]
+        self._spent[digest] = None
+
+    def is_spent(self, name: str) -> bool:
+        """Whether a name has been spent."""
+        return _digest(name) in self._spent
 
     def newest(self, session_id: str | None) -> LiveSession | None:
         """Return the session of that id, or the last that was seeded with its cookie after it was over."""
@@ -78,6 +95,11 @@ class Records:
         self._by_id[session.id] = session
         if name is not None:
             self._by_name[name] = session
+
+    def forget_name(self, session: LiveSession) -> None:
+        """Let the session's name, if it has one, be free again."""
+        for name in [name for name, named in self._by_name.items() if named is session]:
+            del self._by_name[name]
 
     def note_end(self, session: LiveSession, name: str | None) -> None:
         """Start the clock of a session that is over."""
@@ -108,6 +130,10 @@ class Records:
             session_id = next(iter(self._unjudged))
             del self._unjudged[session_id]
             _let_go(self._by_id[session_id])
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def _let_go(session: LiveSession) -> None:

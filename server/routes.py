@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from server.errors import InvalidBody, NoSuchTool
-from server.wire import Reply, SeedRequest, VerifyRequest, dump, parse
+from server.requests import CloseRequest, SeedRequest, VerifyRequest
+from server.wire import Reply, dump, parse
 
 if TYPE_CHECKING:
     from server.visit import Visit
@@ -24,15 +25,23 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 async def seed_session(visit: Visit, body: bytes) -> Reply:
-    """``POST /seed_session``: the dataset row.
+    """``POST /seed_session``: the dataset row, or an environment server's envelope around it.
 
-    200 ``{}`` also when no sandbox could be had: `/verify` says so then, since any other status here ends
-    NeMo Gym's whole run. 409 when the cookie's session lives with another row, 422 when the row does not fit
-    the environment.
+    For a row: 200 ``{}`` also when no sandbox could be had: `/verify` says so then, since any other status
+    here ends NeMo Gym's whole run. For an envelope: 200 with its id; 503 when no sandbox could be had, 409
+    when the id has been closed. 409 when the cookie's session lives with another row, 422 when the row does
+    not fit the environment.
     """
-    request = SeedRequest.parse(body, visit.sessions.task_type)
+    request = SeedRequest.parse(body, visit.sessions.task_type, visit.rollout)
     visit.session_id = await visit.sessions.seed(request, visit.session_id, visit.known_id, visit.name)
-    return EMPTY
+    visit.has_seeded = True
+    if request.episode is None:
+        return EMPTY
+    session_id = request.episode.session_id
+    return Reply(
+        200,
+        dump({"resources_session_id": session_id, "resources_tools": None, "sandbox_access": None}),
+    )
 
 
 async def call_tool(visit: Visit, name: str, body: bytes) -> Reply:
@@ -67,10 +76,16 @@ async def verify(visit: Visit, body: bytes) -> Reply:
 
 
 async def close_session(visit: Visit, body: bytes) -> Reply:
-    """``POST /close_session``: end the cookie's session without a verdict. 200 however often."""
-    parse(body)
-    await visit.sessions.close(visit.known_id)
-    return EMPTY
+    """``POST /close_session``: end a session without a verdict. 200 however often.
+
+    The body shows whose it is: an environment server's ids, which need no cookie, or the row with which the
+    cookie's session was seeded. 404 as for an unknown tool when it does not.
+    """
+    request = CloseRequest.parse(body)
+    await visit.sessions.close(visit.known_id, request)
+    if request.episode is None:
+        return EMPTY
+    return Reply(200, dump({"resources_session_id": request.episode.session_id}))
 
 
 def tools(visit: Visit) -> Reply:

@@ -28,13 +28,15 @@ from server.errors import Failure, TooManyCalls
 from server.exchanges import Exchange, Memory
 from server.logs import get_logger
 from server.session_files import SeedError
-from server.wire import Row, refusal
+from server.wire import refusal
 
 if TYPE_CHECKING:
     from sandbox.box import Box
     from sandbox.final_state import FinalState
     from sandbox.limits import Limits
+    from server.episodes import Episode
     from server.ground import Ground
+    from server.requests import Row
 
 log = get_logger("session")
 
@@ -66,6 +68,8 @@ class LiveSession:
         id: names it, in the cookie and in the log.
         row: the identity of the row that it was seeded with.
         task: the row itself, for the environment; None once there is a verdict.
+        episode: whose session it is, if an environment server has named it.
+        rollout: NeMo Gym's id of the rollout, for the log.
         previous: the ended session whose cookie the seed of this one carried, if it did.
         successor: the session for whom this one is the previous.
         phase: how far it has come.
@@ -76,6 +80,7 @@ class LiveSession:
         verdict.
         verdict: the fields of its verify reply, once there are some.
         waiting_seeds: requests that wait for `seeded`.
+        is_claimed: whether anybody can address it: its id has reached a client, or the client chose it.
         judging: the scope in which its verdict is being made, once one has been asked for.
         judged: set with `verdict`.
     """
@@ -85,6 +90,8 @@ class LiveSession:
     task: Any
     limits: Limits
     _ground: Ground = attrs.field(alias="ground")
+    episode: Episode | None = None
+    rollout: str | None = None
     previous: LiveSession | None = None
     successor: LiveSession | None = None
     phase: Phase = Phase.WAITING
@@ -94,6 +101,7 @@ class LiveSession:
     final_state: FinalState | None = None
     verdict: dict[str, Any] | None = None
     waiting_seeds: int = 0
+    is_claimed: bool = False
     judging: trio.CancelScope | None = None
     judged: trio.Event = attrs.field(factory=trio.Event)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -229,7 +237,7 @@ class LiveSession:
             self._idle.deadline = trio.current_time() + self.limits.idle_seconds
             self.phase = Phase.LIVE
             self.seeded.set()
-            log.info("session live", session=self.id)
+            log.info("session live", session=self.id, rollout=self.rollout)
             with trio.CancelScope(deadline=deadline) as life, self._idle:
                 await self._end_wanted.wait()
             if life.cancelled_caught:

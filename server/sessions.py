@@ -15,24 +15,25 @@ import trio
 
 from sandbox.bare import bare_exceptions
 from sandbox.observation import Ending
-from server.errors import Failure, InvalidBody, NoSuchSession, NoSuchTool, SeededOtherwise
+from server.errors import Failure, NoSuchSession, NoSuchTool, NotSeeded, SeededOtherwise
 from server.ground import Ground, lay_ground
 from server.logs import get_logger
 from server.records import Records
+from server.seeding import Seeding, name_of
 from server.session import LiveSession, Phase
 from server.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from sandbox.launcher import Launcher
-    from sandbox.limits import Limits
     from server.environment import Environment
     from server.exchanges import Exchange
+    from server.requests import CloseRequest, SeedRequest, VerifyRequest
     from server.settings import Settings
-    from server.wire import SeedRequest, VerifyRequest
 
 log = get_logger("sessions")
 
 _SHUTTING_DOWN = Failure("creche:shutting_down", "the server was shut down")
+_CLOSED = Failure("creche:closed", "the session was closed before it was ready")
 _WITHDRAWN = Failure("creche:withdrawn", "whoever asked for the session had gone before it was ready")
 
 
@@ -64,8 +65,8 @@ class Sessions:
         """Start empty."""
         self._nursery = nursery
         self._ground = ground
-        self._max_waiting = settings.max_waiting
         self._records = Records(settings.record_seconds, settings.max_records, settings.kept_state_bytes)
+        self._seeding = Seeding(self._records, ground, settings.max_waiting)
         self._verdicts = Verdicts(ground, settings)
         self._is_stopping = False
         self.task_type = ground.environment.task_type()
@@ -97,25 +98,48 @@ class Sessions:
             name: the client's Idempotency-Key.
 
         Returns:
-            The session's id. A session that could not be started has one too; its verify says why.
+            The session's id. In the protocol's first generation a session that could not be started has one
+            too, and its verify says why.
 
         Raises:
-            SeededOtherwise: the cookie's session lives, with another row. It was not touched.
+            SeededOtherwise: the session lives, with another row. It was not touched.
+            SessionOver: the episode's session has been closed.
+            NotSeeded: the episode's session could not be started.
             InvalidBody: the row asks for limits that it may not have.
         """
-        session = self._same_seed(request, known_id, name) or self._begin(request, new_id, known_id, name)
+        name = name_of(request, name)
+        session = self._seeding.find(request, known_id, name)
+        if session is None:
+            session = self._seeding.make(request, new_id, known_id, name)
+            if self._is_stopping:
+                session.cut_off(_SHUTTING_DOWN)
+            self._nursery.start_soon(self._keep, session, name)
         session.waiting_seeds += 1
         try:
             await session.seeded.wait()
-        finally:
+        except trio.Cancelled:
             session.waiting_seeds -= 1
-            is_addressable = known_id is not None or name is not None
-            is_wanted = session.waiting_seeds or session.seeded.is_set()
-            if not is_wanted and (session.phase is Phase.WAITING or not is_addressable):
-                # Everyone who asked hung up before it was ready. Nobody will ever use it: it is a place in
-                # the line, or a session whose id nobody has learnt.
-                session.cut_off(_WITHDRAWN)
+            if session.phase is Phase.WAITING or not session.is_claimed:
+                self._withdraw(session)
+            raise
+        session.waiting_seeds -= 1
+        if request.episode is not None and session.failure is not None:
+            raise NotSeeded(session.failure.reason)
         return session.id
+
+    def note_seed_reply(self, session_id: str, *, is_delivered: bool) -> None:
+        """Say whether a seed's reply reached its client: a session that nobody knows of is ended."""
+        session = self._records.get(session_id)
+        if session is not None and is_delivered:
+            session.is_claimed = True
+        elif session is not None and not session.is_claimed:
+            self._withdraw(session)
+
+    def _withdraw(self, session: LiveSession) -> None:
+        """End a session, unless somebody else waits for it; let a later seed of its name start anew."""
+        if not session.waiting_seeds:
+            self._records.forget_name(session)
+            session.cut_off(_WITHDRAWN)
 
     async def call(
         self,
@@ -166,10 +190,32 @@ class Sessions:
         assert session.verdict is not None  # noqa: S101  # set before the event
         return session.verdict
 
-    async def close(self, session_id: str | None) -> None:
-        """End a session and wait until its sandbox is gone, any number of times, also of an unknown one."""
+    async def close(self, session_id: str | None, request: CloseRequest) -> None:
+        """End a session and wait until its sandbox is gone, any number of times, also of an unknown one.
+
+        Args:
+            session_id: the id in the request's cookie, if it had a good one.
+            request: whose session. An episode's needs no cookie, and is never seeded again.
+
+        Raises:
+            NoSuchTool: the cookie's session lives, and the request does not show whose it is. Nothing was
+                touched.
+            SeededOtherwise: the session is another episode's. It was not touched.
+        """
         session = self._records.get(session_id)
+        is_live = session is not None and not session.over.is_set()
+        if session is not None and is_live and not request.shows(session.row, session.episode):
+            # A model can name `close_session` as its tool: for it, there is no such tool.
+            raise NoSuchTool
+        if request.episode is not None:
+            session = self._records.named(request.episode.name)
+            if session is not None and session.episode != request.episode:
+                msg = "This resources_session_id is that of another episode."
+                raise SeededOtherwise(msg)
+            self._records.spend(request.episode.name)
         if session is not None:
+            if not session.seeded.is_set():
+                session.cut_off(_CLOSED)
             session.end(Ending.CLOSED)
             await session.over.wait()
 
@@ -204,51 +250,6 @@ class Sessions:
         self._is_stopping = True
         for session in self._records:
             session.cut_off(_SHUTTING_DOWN)
-
-    def _same_seed(self, request: SeedRequest, known_id: str | None, name: str | None) -> LiveSession | None:
-        """Return the session that a seed asks for again."""
-        known = self._records.newest(known_id)
-        if known is not None and known.phase is not Phase.OVER:
-            if known.row != request.row:
-                msg = "This session was seeded with another task, and a live session is never seeded again."
-                raise SeededOtherwise(msg)
-            return known
-        named = self._records.named(name)
-        return named if named is not None and named.row == request.row else None
-
-    def _begin(
-        self, request: SeedRequest, new_id: str, known_id: str | None, name: str | None
-    ) -> LiveSession:
-        known = self._records.newest(known_id)
-        session = LiveSession(
-            # A cookie that names no session here yet was given out with an earlier reply: two seeds that
-            # bear it are one seed sent twice, and meet under that id.
-            id=new_id if known is not None or known_id is None else known_id,
-            row=request.row,
-            task=request.task,
-            limits=self._limits_for(request.task),
-            ground=self._ground,
-        )
-        if known is not None:
-            known.successor = session
-            session.previous = known if known.verdict is None else None
-        self._records.add(session, name)
-        if self._is_stopping:
-            session.cut_off(_SHUTTING_DOWN)
-        elif self._ground.slots.statistics().tasks_waiting >= self._max_waiting:
-            session.cut_off(Failure("provider_unavailable", f"{self._max_waiting} seeds are waiting already"))
-        self._nursery.start_soon(self._keep, session, name)
-        return session
-
-    def _limits_for(self, task: Any) -> Limits:
-        try:
-            wishes = self.environment.limits(task)
-            # Bytes and counts may have come as 5.0, and are whole for those who use them.
-            whole = {key: int(value) if float(value).is_integer() else value for key, value in wishes.items()}
-            return self._ground.profile.limits.lowered(whole)
-        except ValueError as error:
-            problem = {"type": "value_error", "loc": ["body", "limits"], "msg": str(error), "input": None}
-            raise InvalidBody([problem]) from None
 
     async def _keep(self, session: LiveSession, name: str | None) -> None:
         try:

@@ -20,15 +20,15 @@ from server.receipts.receipt import Facts, Notary
 from server.receipts.sources import settings_digest, source_digest
 from server.shapes import structure
 from server.states.packing import DamagedError, KeptState
-from server.states.reference import ForgedError, reference_in
+from server.states.reference import ForgedError
 from server.states.store import States
 from server.verification import Judge
 
 if TYPE_CHECKING:
     from server.ground import Ground
+    from server.requests import VerifyRequest
     from server.session import LiveSession
     from server.settings import Settings
-    from server.wire import VerifyRequest
 
 log = get_logger("verdicts")
 
@@ -83,7 +83,7 @@ class Verdicts:
         Raises:
             InvalidBody: there is no response, or no row.
         """
-        reference = reference_in(request.response)
+        reference = request.reference
         with self._ground.work:
             if reference is not None:
                 return await self._from_state(session_id, request, reference)

@@ -31,6 +31,7 @@ class Visit:
         name: its Idempotency-Key.
         rollout: NeMo Gym's rollout id, if the path carried one.
         exchange: the tool call that it attends.
+        has_seeded: whether its reply tells the client of a session.
         is_gone: whether the client has hung up.
         hang_up: returns when the client hangs up; None where the framework sees to that, by cancelling.
         is_delivered: whether the reply was sent while the client was there.
@@ -42,6 +43,7 @@ class Visit:
     name: str | None = None
     rollout: str | None = None
     exchange: Exchange | None = None
+    has_seeded: bool = False
     is_gone: bool = False
     hang_up: Callable[[], Awaitable[None]] | None = None
     is_delivered: bool = False
@@ -65,3 +67,5 @@ class Visit:
         """Note the end of the request, by whatever road."""
         if self.exchange is not None:
             self.exchange.leave(is_delivered=self.is_delivered)
+        if self.has_seeded:
+            self.sessions.note_seed_reply(self.session_id, is_delivered=self.is_delivered)

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import attrs
 
@@ -22,6 +23,7 @@ WARM_CALLS = 25
 
 _WARM = CODE["plain"]
 _STDOUT = "1\n"
+_ROW: dict[str, Any] = {"responses_create_params": {"input": []}}
 
 
 @attrs.define(eq=False)
@@ -94,10 +96,10 @@ def first_reply(samples: Samples, client: Client, kind: str) -> None:
     """Through HTTP: seed, make the first call; then close, which is not timed."""
     client.forget()
     with samples.time(f"http {kind}"):
-        client.post_json("/seed_session", {"responses_create_params": {"input": []}})
+        client.post_json("/seed_session", _ROW)
         reply = client.post_json("/python", {"code": CODE[kind]})
     check_outcome(reply["outcome"], reply["stdout"])
-    client.post_json("/close_session", {})
+    client.post_json("/close_session", _ROW)
 
 
 def on_standby(client: Client) -> int:
@@ -108,10 +110,10 @@ def on_standby(client: Client) -> int:
 @contextmanager
 def live_session(client: Client) -> Iterator[None]:
     """Through HTTP: a session that has answered once, while the block lasts."""
-    client.post_json("/seed_session", {"responses_create_params": {"input": []}})
+    client.post_json("/seed_session", _ROW)
     client.post_json("/python", {"code": _WARM})
     yield
-    client.post_json("/close_session", {})
+    client.post_json("/close_session", _ROW)
 
 
 def warm_replies(samples: Samples, client: Client, name: str) -> None:

@@ -53,7 +53,7 @@ def _client(server: Server) -> Iterator[httpx.Client]:
     with server.client() as client:
         assert 200 == client.post("/seed_session", json=ROW).status_code
         yield client
-        client.post("/close_session", json={})
+        client.post("/close_session", json=ROW)
 
 
 @pytest.fixture(name="player")
@@ -627,7 +627,7 @@ def test_row_96_a_flood_of_calls_is_answered_in_order_and_hurts_nobody(
             assert "1" == other.post("/python", json={"code": "1"}).json()["result"]
             waited.append(time.monotonic() - started)
         replies = [call.result() for call in calls]
-        other.post("/close_session", json={})
+        other.post("/close_session", json=ROW)
     assert {200} == {reply.status_code for reply in replies}
     assert list(range(1, 201)) == sorted(int(reply.json()["result"]) for reply in replies)
     assert outside.resident_bytes(server.process.pid) - before < 32 * MIB

@@ -312,8 +312,8 @@ async def test_a_verify_with_another_row_is_no_verify(player: Player) -> None:
 async def test_a_closed_session_is_judged_by_what_it_left(player: Player) -> None:
     await player.seed(ROW)
     await player.call("add", by=3)
-    await player.sessions.close(player.session_id)
-    await player.sessions.close(player.session_id)
+    await player.close(ROW)
+    await player.close(ROW)
     assert 0 == player.sessions.describe()["sandboxes"]
     with pytest.raises(SessionOver):
         await player.call("add", by=1)
@@ -323,15 +323,27 @@ async def test_a_closed_session_is_judged_by_what_it_left(player: Player) -> Non
 
 async def test_a_model_that_closes_and_seeds_anew_does_not_escape_its_verdict(player: Player) -> None:
     await player.seed(ROW)
-    await player.sessions.close(player.session_id)
+    await player.close(ROW)
     await player.seed({"expected": 0})
     fields = await player.verify(ROW)
     assert (0.0, "closed") == (fields["reward"], fields["ended_by"])
 
 
 async def test_closing_what_is_unknown_is_fine(sessions: Sessions) -> None:
-    await sessions.close(None)
-    await sessions.close("0" * 32)
+    await Player(sessions).close({})
+    await Player(sessions, "0" * 32).close({})
+
+
+async def test_a_close_that_does_not_show_whose_session_it_is_is_no_close(player: Player) -> None:
+    await player.seed(ROW)
+    for body in (
+        {},
+        {"expected": 4},
+        {"resources_session_id": "guessed", "episode_id": {"rollout_id": "0-0"}},
+    ):
+        with pytest.raises(NoSuchTool):
+            await player.close(body)
+    assert {"count": 3, "calls": 1} == await player.call("add", by=3)
 
 
 async def test_an_idle_session_expires_and_is_masked(player: Player) -> None:
@@ -457,6 +469,6 @@ async def test_final_states_beyond_the_budget_are_let_go_and_their_rollouts_mask
         for player in players:
             await player.seed(ROW)
             await player.call("bash", command="head -c 60000 /dev/zero > big")
-            await sessions.close(player.session_id)
+            await player.close(ROW)
         kinds = [(await player.verify(ROW)).get("failure_kind") for player in players]
         assert ["session_expired", "session_expired", None] == kinds

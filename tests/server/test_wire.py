@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import STATUS, ClientError, InvalidBody, NotJson, ServerError
-from server.wire import Row, SeedRequest, VerifyRequest, dump, internal_error, parse
+from server.requests import Row, SeedRequest, VerifyRequest
+from server.wire import dump, internal_error, parse
 from tests.server.test_shapes import JSON, Part
 
 OBJECTS = st.dictionaries(st.text(max_size=5), JSON, max_size=4)
@@ -65,12 +66,24 @@ def test_an_echo_is_the_body_and_the_fields_and_the_fields_win(
     assert body | fields == json.loads(VerifyRequest.parse(raw).echo(fields))
 
 
-def test_an_echo_repeats_the_numbers_as_they_were_written() -> None:
-    raw = b' {"x": 1.10e2, "n": 123456789012345678901234567890} \n'
-    assert (
-        b'{"x": 1.10e2, "n": 123456789012345678901234567890,"reward":0.0}'
-        == VerifyRequest.parse(raw).echo({"reward": 0.0}).strip()
+def test_an_echo_repeats_the_values_as_they_were_written() -> None:
+    raw = (
+        b' {"x": 1.10e2, "n": 123456789012345678901234567890, "reward": 7, "response": {"a": [1.0,  2e0]}} \n'
     )
+    assert (
+        b'{"x":1.10e2,"n":123456789012345678901234567890,"response":{"a": [1.0,  2e0]},"reward":0.0}'
+        == VerifyRequest.parse(raw).echo({"reward": 0.0})
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "[-Infinity]", '"\\ud800"', "1" * 400, "1e400", "-0.0", '{"a":{"a":1}}', "[1,2.5,null,true]"],
+)
+def test_a_trajectory_is_read_as_the_standard_library_reads_it(value: str) -> None:
+    raw = f'{{"response":{{"x":{value}}}}}'
+    read = VerifyRequest.parse(raw.encode()).response
+    assert repr(json.loads(raw)["response"]) == repr(read)
 
 
 @pytest.mark.parametrize("body", [b'{"a":1}', b'{"response":null}', b'{"response":[]}'])

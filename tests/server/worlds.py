@@ -15,9 +15,10 @@ from sandbox.launcher import open_launcher
 from server.cookies import CookieSigner
 from server.environment import Environment, Rollout, Session, Verdict
 from server.exchanges import Exchange
+from server.requests import CloseRequest, SeedRequest, VerifyRequest
 from server.sessions import Sessions, open_sessions
 from server.settings import Settings
-from server.wire import Reply, SeedRequest, VerifyRequest
+from server.wire import Reply
 from tools.registry import tool
 
 SIGNER = CookieSigner("a secret of at least sixteen characters")
@@ -121,6 +122,9 @@ class Player:
         finally:
             exchange.leave(is_delivered=deliver)
         return value_of(reply)
+
+    async def close(self, body: Mapping[str, Any]) -> None:
+        await self.sessions.close(self.session_id, CloseRequest.parse(body_of(body)))
 
     async def verify(self, row: Mapping[str, Any], text: str = "done") -> dict[str, Any]:
         request = VerifyRequest.parse(body_of({**row, "response": response(text)}))

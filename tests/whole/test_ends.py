@@ -84,7 +84,7 @@ def test_a_hang_up_during_a_seed_leaves_no_session_that_nobody_knows(tmp_path: P
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{server.url}/seed_session", json=ROW, timeout=0.3)
         wait_until(lambda: client.get("/health").json()["sessions"]["waiting"] == 0)
-        client.post("/close_session", json={})
+        client.post("/close_session", json=ROW)
         assert 200 == httpx.post(f"{server.url}/seed_session", json=ROW, timeout=5).status_code
 
 

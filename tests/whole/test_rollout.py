@@ -108,7 +108,7 @@ def test_every_reply_sets_the_sessions_cookie(client: httpx.Client) -> None:
         client.get("/health"),
         client.post("/ng-rollout/0-0/verify", json={**ROW, "response": RESPONSE}),
         client.post("/python", json={"code": "1"}),
-        client.post("/close_session", json={}),
+        client.post("/close_session", json=ROW),
     ]
     assert [200, 422, 400, 404, 404, 405, 405, 413, 400, 200, 200, 409, 200] == [
         reply.status_code for reply in replies

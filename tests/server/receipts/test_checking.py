@@ -17,7 +17,7 @@ from server.cli import main
 from server.receipts.checking import Finding, Word, check
 from server.receipts.keys import HmacKey, KeyFileError, PrivateKey, Signer, public_key, signer
 from server.receipts.receipt import Facts, Notary
-from server.wire import VerifyRequest
+from server.requests import VerifyRequest
 from tests.server.states.test_packing import kept
 
 SECRET = "a secret of at least sixteen characters"
