@@ -18,6 +18,7 @@ from server.errors import (
     NoSuchSession,
     NoSuchTool,
     NotJson,
+    NotSeeded,
     SeededOtherwise,
     SessionLost,
     SessionOver,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from server.visit import Visit
     from server.wire import Reply
 
-Body = Literal["nothing", "row", "rollout"]
-"""What a POST takes: an empty object, a dataset row, or a row and the response to it."""
+Body = Literal["row", "rollout", "close"]
+"""What a POST takes: a dataset row, a row and the response to it, or what shows whose session is meant."""
 
 
 @attrs.frozen
@@ -72,9 +73,21 @@ OPERATIONS: tuple[Get | Post, ...] = (
     Get("/health", routes.health, replies.Health),
     Get("/tools", routes.tools, list[replies.ToolDefinition]),
     Get("/reverify_mode", routes.reverify_mode, str),
-    Post("/seed_session", routes.seed_session, "row", replies.Empty, (InvalidBody, SeededOtherwise)),
+    Post(
+        "/seed_session",
+        routes.seed_session,
+        "row",
+        replies.Seeded,
+        (InvalidBody, SeededOtherwise, SessionOver, NotSeeded),
+    ),
     Post("/verify", routes.verify, "rollout", replies.Verified, (InvalidBody, NoSuchTool)),
-    Post("/close_session", routes.close_session, "nothing", replies.Empty),
+    Post(
+        "/close_session",
+        routes.close_session,
+        "close",
+        replies.Closed,
+        (InvalidBody, NoSuchTool, SeededOtherwise),
+    ),
 )
 
 CALL_ERRORS = (

@@ -83,7 +83,7 @@ class AsyncClient:
         finally:
             if not session.is_verified:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
-                    await _quietly(self, conversation)
+                    await _quietly(self, conversation, row)
 
     async def send(self, request: Request, conversation: Conversation | None = None) -> tuple[int, str]:
         """Send a request until there is a reply; return its status and body.
@@ -105,10 +105,10 @@ class AsyncClient:
                 return reply.status_code, reply.text
 
 
-async def _quietly(client: AsyncClient, conversation: Conversation) -> None:
+async def _quietly(client: AsyncClient, conversation: Conversation, row: Mapping[str, Any]) -> None:
     """Close a session; a server that cannot be told ends it by itself."""
     try:
-        await client.send(conversation.close(), conversation)
+        await client.send(conversation.close(row), conversation)
     except (Refused, Unreachable):
         return
 

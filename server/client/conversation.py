@@ -59,9 +59,9 @@ class Conversation:
         """Return the request for the verdict; the server remembers that by itself."""
         return self._post("/verify", {**row, "response": response})
 
-    def close(self) -> Request:
-        """Return the request that ends the session without a verdict."""
-        return self._post("/close_session", {})
+    def close(self, row: Mapping[str, Json]) -> Request:
+        """Return the request that ends the session without a verdict; the row shows whose it is."""
+        return self._post("/close_session", row)
 
     def hear(self, set_cookies: Iterable[str]) -> None:
         """Take note of a reply's ``Set-Cookie`` headers."""

@@ -80,7 +80,7 @@ class Client:
             yield session
         finally:
             if not session.is_verified:
-                _quietly(self, conversation)
+                _quietly(self, conversation, row)
 
     def send(self, request: Request, conversation: Conversation | None = None) -> tuple[int, str]:
         """Send a request until there is a reply; return its status and body.
@@ -102,10 +102,10 @@ class Client:
                 return reply.status_code, reply.text
 
 
-def _quietly(client: Client, conversation: Conversation) -> None:
+def _quietly(client: Client, conversation: Conversation, row: Mapping[str, Any]) -> None:
     """Close a session; a server that cannot be told ends it by itself."""
     try:
-        client.send(conversation.close(), conversation)
+        client.send(conversation.close(row), conversation)
     except (Refused, Unreachable):
         return
 

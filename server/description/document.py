@@ -17,6 +17,7 @@ import msgspec
 
 from server.description import replies
 from server.environment import Environment
+from server.episodes import CloseEnvelope, SeedEnvelope
 from server.errors import STATUS, NotJson
 from server.operations import CALL_ERRORS, OPERATIONS, Body, Get, Post
 from server.version import HEADER, VERSION
@@ -30,6 +31,8 @@ _TEMPLATE = "#/components/schemas/{name}"
 _SHAPES = (
     replies.Refused,
     replies.Observed,
+    SeedEnvelope,
+    CloseEnvelope,
     *dict.fromkeys(operation.reply for operation in OPERATIONS),
 )
 
@@ -137,10 +140,15 @@ def _answer_of(environment: Environment[Any], tool: Tool) -> type | Json:
 
 
 def _takes(body: Body) -> Json:
-    if body == "nothing":
-        return _json({}) | {"required": False}
     if body == "row":
-        return _json({"$ref": _TEMPLATE.format(name="Row")}) | {"required": True}
+        return _json({"anyOf": [_named("Row"), _named("SeedEnvelope")]}) | {"required": True}
+    if body == "close":
+        row = {
+            "description": "The row with which the cookie's session was seeded.",
+            "type": "object",
+            "not": {"required": ["resources_session_id"]},
+        }
+        return _json({"anyOf": [row, _named("CloseEnvelope")]}) | {"required": True}
     response = {"type": "object", "description": "The trajectory. It passes through as it is."}
     rollout = {
         "description": "The row as it was seeded, and the response.",
@@ -149,6 +157,10 @@ def _takes(body: Body) -> Json:
         "required": ["response"],
     }
     return _json(rollout) | {"required": True}
+
+
+def _named(shape: str) -> Json:
+    return {"$ref": _TEMPLATE.format(name=shape)}
 
 
 _NAME: Json = {

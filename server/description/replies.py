@@ -14,8 +14,19 @@ from sandbox.posture import Posture
 
 
 @attrs.frozen
-class Empty:
-    """An empty object."""
+class Seeded:
+    """Empty for a row. An environment server gets its id back, and what an agent may use beside the tools."""
+
+    resources_session_id: str = ""
+    resources_tools: Any = None
+    sandbox_access: Any = None
+
+
+@attrs.frozen
+class Closed:
+    """Empty, or the environment server's id again."""
+
+    resources_session_id: str = ""
 
 
 @attrs.frozen

@@ -66,7 +66,7 @@ def test_a_stranger_is_answered_as_described(case: Any, server: Server) -> None:
 def test_a_sessions_calls_are_answered_as_described(case: Any, server: Server) -> None:
     cookies = dict(httpx.post(f"{server.url}/seed_session", json=ROW).cookies)
     case.call_and_validate(base_url=server.url, checks=CHECKS, cookies=cookies)
-    httpx.post(f"{server.url}/close_session", json={}, cookies=cookies)
+    httpx.post(f"{server.url}/close_session", json=ROW, cookies=cookies)
 
 
 def test_all_routes_and_tools_are_described(server: Server) -> None:
