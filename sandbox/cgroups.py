@@ -209,6 +209,7 @@ def open_control_groups() -> ControlGroups:
         The subtree; `version` 0 with the reason when there is none that can be used.
     """
     paths, mounts = _own_paths(), _mounts()
+    made: list[Path] = []
     own = f"creche-{os.getpid()}-{start_time(os.getpid())}.{next(_SUBTREES)}"
     try:
         if all(name in mounts and name in paths for name in _V1_CONTROLLERS):
@@ -223,9 +224,12 @@ def open_control_groups() -> ControlGroups:
         for parent in dict.fromkeys(parents.values()):
             sweep(parent)
             (parent / own).mkdir(exist_ok=True)
+            made.append(parent)
             if version != 1:
                 (parent / own / "cgroup.subtree_control").write_text("+memory +pids")
     except OSError as error:
+        for parent in made:
+            (parent / own).rmdir()
         reason = os.strerror(error.errno or errno.EIO)
         return ControlGroups(0, f"{error.filename} cannot be written ({reason})")
     return ControlGroups(version, "", {name: parent / own for name, parent in parents.items()})

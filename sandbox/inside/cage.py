@@ -91,7 +91,10 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     if os.read(unshared_read, 1) and spec["privileged"]:
         step[0] = "mapping ids into the cage"
         namespaces.write_maps(proc, str(child), 0, spec["outside_ids"], spec["ids"])
-    os.write(mapped_write, b"m")
+    try:
+        os.write(mapped_write, b"m")
+    except BrokenPipeError:
+        pass  # it has failed, has said why, and is still to be reaped
     for descriptor in (unshared_read, mapped_write, proc, spec_descriptor):
         os.close(descriptor)
     return child
