@@ -1,52 +1,40 @@
 """What this machine has of what a full sandbox needs, what each facility gives, and how to get it.
 
-Every finding comes from trying: namespaces are made by a child process that does nothing else, the last row
-starts a real session. So the answer holds for this very process, in this very container, under this very
-security profile.
+Every finding comes from trying: namespaces and mounts are made by a child process that does nothing else, the
+last row starts a real session. So the answer holds for this very process, in this very container, under this
+very security profile. `missing` is the same without the session: it tells a server that could not start why.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import resource
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from typing import Literal
 
 import attrs
 import trio
 
+from sandbox import obstacles, open_files, reach
 from sandbox.cage_plan import find_interpreter
 from sandbox.cgroups import open_control_groups
 from sandbox.errors import SandboxError, Unsupported
-from sandbox.host import examine_host
+from sandbox.host import Host, examine_host, is_filtered
 from sandbox.launcher import open_launcher
-from sandbox.linux import landlock, namespaces
+from sandbox.linux import landlock
+from sandbox.obstacles import Obstacle
 from sandbox.profile import Handler, Profile
 from sandbox.syscall_policy import compile_policy
 
-Status = Literal["yes", "weaker", "no"]
+Status = Literal["yes", "weaker", "no", "not tried"]
 
-_PROBE_SECONDS = 20
-_ENOUGH_DESCRIPTORS = 16_384
-_NAMESPACES = {
-    "mount": (namespaces.NEWNS, "a read-only root of its own"),
-    "PID": (namespaces.NEWPID, "one kill ends every process of a session"),
-    "network": (namespaces.NEWNET, "no network, or a loopback of its own"),
-    "IPC": (namespaces.NEWIPC, "no shared memory between sessions"),
-    "UTS": (namespaces.NEWUTS, "a host name of its own"),
-    "cgroup": (namespaces.NEWCGROUP, "hides the server's control groups"),
+_LANDLOCK_SINCE = {
+    2: "moving files between folders (5.19)",
+    3: "truncating (6.2)",
+    4: "TCP (6.7)",
+    5: "devices' ioctls (6.10)",
+    landlock.ABI_SCOPES: "abstract sockets and signals (6.12)",
 }
-_UNSHARE = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-for flags in map(int, sys.argv[1:]):
-    if libc.unshare(flags) != 0:
-        sys.exit(ctypes.get_errno())
-"""
 _HELLO = "def hello(state):\n    return 'hello'\n"
 
 
@@ -57,9 +45,10 @@ class Finding:
     Attributes:
         facility: what was looked for.
         status: ``"no"`` means that the tier `full` cannot be had; ``"weaker"`` that it can, with less behind
-        it.
-        found: what there is.
+            it; ``"not tried"`` that what was missing before stood in the way.
+        found: what there is, in a few words.
         gives: what it is good for.
+        cause: why it is not there, or what is weaker without it, as one clause; empty when all is well.
         remedy: how to get it; empty when it is there.
     """
 
@@ -67,83 +56,94 @@ class Finding:
     status: Status
     found: str
     gives: str
+    cause: str = ""
     remedy: str = ""
 
-
-def _unshare_error(*flags: int) -> int:
-    """Have a child process unshare; return its errno, 0 when it could."""
-    return subprocess.run(
-        [sys.executable, "-I", "-S", "-c", _UNSHARE, *map(str, flags)],
-        stdin=subprocess.DEVNULL, check=False, timeout=_PROBE_SECONDS, env={},
-    ).returncode  # fmt: skip
+    def __str__(self) -> str:
+        """Return cause and remedy as one sentence."""
+        return f"{self.facility}: {self.cause}; {self.remedy}"
 
 
-def _setting(path: str) -> str | None:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return None
+def _no(facility: str, found: str, gives: str, obstacle: Obstacle) -> Finding:
+    return Finding(facility, "no", found, gives, obstacle.cause, obstacle.remedy)
 
 
-def _user_namespace_remedy(error: int) -> str:
-    """Name the cause of a refused user namespace, as far as it can be told, and the cure."""
-    if _setting("/proc/sys/user/max_user_namespaces") == "0":
-        return "sysctl user.max_user_namespaces is 0: set it to 65536"
-    if _setting("/proc/sys/kernel/unprivileged_userns_clone") == "0":
-        return "sysctl kernel.unprivileged_userns_clone is 0: set it to 1, or run as root"
-    if _setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return (
-            "AppArmor restricts user namespaces (Ubuntu 24.04): load a profile with 'userns,' for it, "
-            "set sysctl kernel.apparmor_restrict_unprivileged_userns to 0, or run as root"
-        )
-    if error == errno.ENOSPC:
-        return (
-            "the limit of nested or counted user namespaces is reached: raise sysctl user.max_user_namespaces"
-        )
-    return (
-        "a security profile forbids it, as Docker's and Kubernetes' default seccomp profiles do: "
-        "run the container with a profile that allows clone, unshare, mount, pivot_root and setns"
-    )
+def _weaker(facility: str, found: str, gives: str, obstacle: Obstacle) -> Finding:
+    return Finding(facility, "weaker", found, gives, obstacle.cause, obstacle.remedy)
 
 
-def _kernel() -> Finding:
-    host = examine_host()
-    found = f"Linux {host.kernel[0]}.{host.kernel[1]} on {host.machine}"
+def _kernel(host: Host) -> Finding:
+    version = ".".join(map(str, host.kernel))
+    found = f"Linux {version} on {host.machine}"
     gives = "mount_setattr, openat2, pidfd, close_range"
     if host.kernel < (5, 12):
-        return Finding("kernel", "no", found, gives, "5.12 or later is needed: upgrade the kernel")
+        return _no(
+            "kernel", found, gives, Obstacle(f"Linux {version} is too old", "upgrade it to 5.12 or later")
+        )
     if host.machine not in ("x86_64", "aarch64"):
-        return Finding("kernel", "no", found, gives, "only x86_64 and aarch64 are supported")
+        obstacle = Obstacle(f"{host.machine} is not supported", "use a machine with x86_64 or aarch64")
+        return _no("kernel", found, gives, obstacle)
     return Finding("kernel", "yes", found, gives)
 
 
-def _privilege() -> Finding:
-    if examine_host().privileged:
-        return Finding("privilege", "yes", "root", "each session has a user id of its own on the host")
-    remedy = "run as root to give each session a user id of its own"
-    return Finding("privilege", "weaker", f"user {os.geteuid()}", "sessions run as this user, caged", remedy)
+def _privilege(host: Host) -> Finding:
+    gives = "each session has a user id of its own on the host"
+    if host.privileged:
+        return Finding("privilege", "yes", "root", gives)
+    if os.geteuid() != 0:
+        obstacle = Obstacle(
+            f"all sessions run as user {os.geteuid()}, the server's own, each caged",
+            "run the server as root, if a user id for each is worth it",
+        )
+        return _weaker("privilege", f"user {os.geteuid()}", gives, obstacle)
+    obstacle = Obstacle(
+        "this root has no ids to give away, so all sessions run with its own, which outside may be root's",
+        "run the server as an ordinary user (docker run --user 1000), or as root of the machine itself",
+    )
+    return _weaker("privilege", "root of a container", gives, obstacle)
 
 
-def _user_namespaces() -> Finding:
-    gives = "sessions hold no privilege on the host"
-    error = _unshare_error(namespaces.NEWUSER)
-    if error == 0:
-        return Finding("user namespaces", "yes", "can be made", gives)
-    found = f"refused ({errno.errorcode.get(error, error)})"
-    return Finding("user namespaces", "no", found, gives, _user_namespace_remedy(error))
+_STEPS = {
+    "user namespaces": (
+        ("user namespace", "user ids", "user namespace of a session"),
+        "sessions hold no privilege on the host",
+    ),
+    "mounts": (("mount namespace", "mounts", "trees"), "a read-only root of its own"),
+    "a fresh /proc": (
+        ("PID namespace", "proc"),
+        "one kill ends every process of a session; it sees no others",
+    ),
+    "other namespaces": (
+        ("network namespace", "IPC namespace", "UTS namespace", "cgroup namespace"),
+        "no network, no memory shared between sessions, a host name of its own",
+    ),
+}
+"""Row → steps of `sandbox.probe` that it stands for, and what it gives."""
 
 
-def _other_namespaces() -> list[Finding]:
-    first = () if examine_host().privileged else (namespaces.NEWUSER,)
+def _namespaces(host: Host) -> list[Finding]:
+    attempts = obstacles.attempt(host)
     rows: list[Finding] = []
-    for name, (flag, gives) in _NAMESPACES.items():
-        error = _unshare_error(*first, flag)
-        if error == 0:
-            rows.append(Finding(f"{name} namespaces", "yes", "can be made", gives))
+    gives = "builds cages"
+    blocked = obstacles.of_filter(attempts.filtered) if attempts.filtered else None
+    if blocked is not None:
+        rows.append(_no("system calls", f"{len(attempts.filtered)} are refused", gives, blocked))
+    else:
+        found = "filtered, with all that is needed" if is_filtered() else "not filtered"
+        rows.append(Finding("system calls", "yes", found, gives))
+    for facility, (steps, gives) in _STEPS.items():
+        refused = attempts.refused(*steps)
+        if refused is not None:
+            found = f"refused ({errno.errorcode.get(refused[1], refused[1])})"
+            obstacle = obstacles.of_step(*refused, attempts, host)
+            if obstacle == blocked:  # which has been told
+                rows.append(Finding(facility, "no", found, gives))
+            else:
+                rows.append(_no(facility, found, gives, obstacle))
+        elif all(step in attempts.steps for step in steps):
+            rows.append(Finding(facility, "yes", "can be made", gives))
         else:
-            found = f"refused ({errno.errorcode.get(error, error)})"
-            remedy = f"see user namespaces; or raise the sysctl below user.max_*_namespaces for {name}"
-            rows.append(Finding(f"{name} namespaces", "no", found, gives, remedy))
+            rows.append(Finding(facility, "not tried", "", gives))
     return rows
 
 
@@ -152,20 +152,21 @@ def _seccomp() -> Finding:
     try:
         program = compile_policy(loopback=False, memory_cgroup=True)
     except Unsupported as error:
-        return Finding("seccomp", "no", "libseccomp is missing", gives, str(error))
+        cause, _, remedy = str(error).partition("; ")
+        return _no("seccomp", "no libseccomp", gives, Obstacle(cause, remedy))
     return Finding("seccomp", "yes", f"a filter of {len(program) // 8} instructions", gives)
 
 
 def _landlock() -> Finding:
-    version = landlock.abi()
-    gives = "a second wall around files; from ABI 6 on also around abstract sockets and signals"
+    gives = "a second wall around files, abstract sockets and signals"
+    version, error = landlock.probe()
     if version >= landlock.ABI_SCOPES:
         return Finding("Landlock", "yes", f"ABI {version}", gives)
-    remedy = (
-        "Linux 6.12 or later with 'landlock' in the lsm= boot parameter; "
-        "until then a session's files and sockets have one wall fewer"
-    )
-    return Finding("Landlock", "weaker", f"ABI {version}" if version else "none", gives, remedy)
+    if version:
+        lacking = ", ".join(what for since, what in _LANDLOCK_SINCE.items() if since > version)
+        obstacle = Obstacle(f"the kernel's Landlock knows nothing yet of {lacking}", "upgrade the kernel")
+        return _weaker("Landlock", f"ABI {version}", gives, obstacle)
+    return _weaker("Landlock", "none", gives, obstacles.of_landlock(error))
 
 
 def _control_groups() -> Finding:
@@ -176,22 +177,22 @@ def _control_groups() -> Finding:
             return Finding("control groups", "yes", f"version {groups.version}, memory and pids", gives)
     finally:
         groups.close()
-    remedy = (
-        "start the server with delegation: systemd-run --user --scope -p Delegate=yes creche serve; "
-        "until then a watchdog looks at memory ten times a second"
-    )
-    return Finding("control groups", "weaker", groups.why_not, gives, remedy)
+    return _weaker("control groups", "none", gives, obstacles.of_control_groups(groups.why_not))
 
 
-def _interpreter() -> Finding:
+def _interpreter(host: Host, path: str | None) -> Finding:
     gives = "what sessions run"
     try:
-        interpreter = find_interpreter(None)
+        interpreter = find_interpreter(path)
     except Unsupported as error:
-        return Finding("interpreter", "no", "unusable", gives, str(error))
-    if not os.access(interpreter.executable, os.R_OK | os.X_OK):
-        remedy = "it cannot be read by this user: use an interpreter elsewhere, or run as root"
-        return Finding("interpreter", "no", interpreter.executable, gives, remedy)
+        cause, _, remedy = str(error).rpartition("; ")
+        obstacle = (reach.of_path(path) if path else None) or Obstacle(cause, remedy)
+        return _no("interpreter", "cannot be run", gives, obstacle)
+    closed = reach.of_path(interpreter.executable)
+    if closed is None and host.privileged:
+        closed = reach.of_sessions(interpreter)
+    if closed is not None:
+        return _no("interpreter", interpreter.executable, gives, closed)
     return Finding("interpreter", "yes", interpreter.executable, gives)
 
 
@@ -199,34 +200,30 @@ def _shell() -> Finding:
     gives = "the bash tool"
     if shutil.which("bash", path="/usr/bin:/bin"):
         return Finding("bash", "yes", "/bin/bash", gives)
-    return Finding(
-        "bash",
-        "weaker",
-        "none",
-        gives,
-        "install bash; until then environments with the bash tool do not work",
+    obstacle = Obstacle("environments with the bash tool do not work", "install bash")
+    return _weaker("bash", "none", gives, obstacle)
+
+
+def few_open_files(max_sessions: int) -> Finding:
+    """Compare the hard limit of open files with what so many sessions may come to need."""
+    hard, needed = open_files.hard_limit(), open_files.needed(max_sessions)
+    gives = f"{max_sessions} sessions at once"
+    if hard is None or hard >= needed:
+        return Finding("open files", "yes", "as many as needed" if hard is None else f"up to {hard}", gives)
+    enough = open_files.sessions_possible(hard)
+    obstacle = Obstacle(
+        f"the hard limit of {hard} is enough for some {enough} sessions at once, "
+        f"and max_sessions is {max_sessions}",
+        f"ulimit -Hn {needed} (systemd: LimitNOFILE={needed}; docker run --ulimit nofile={needed}), "
+        f"or --set max_sessions={enough}",
     )
+    return _weaker("open files", f"up to {hard}", gives, obstacle)
 
 
-def _descriptors() -> Finding:
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    gives = "about ten descriptors per live session"
-    if hard == resource.RLIM_INFINITY or hard >= _ENOUGH_DESCRIPTORS:
-        return Finding("open files", "yes", f"up to {hard}", gives)
-    return Finding(
-        "open files",
-        "weaker",
-        f"up to {hard}",
-        gives,
-        f"raise the hard limit: ulimit -Hn {_ENOUGH_DESCRIPTORS}",
-    )
-
-
-async def _session() -> Finding:
+async def _session(python: str | None) -> Finding:
     gives = "all of the above together, and the posture measured from outside"
-    profile = Profile(
-        name="doctor", handlers=(Handler(name="hello", lane="doctor", target="doctor:hello", source=_HELLO),)
-    )
+    hello = Handler(name="hello", lane="doctor", target="doctor:hello", source=_HELLO)
+    profile = Profile(name="doctor", python=python, handlers=(hello,))
     try:
         async with open_launcher() as launcher:
             await launcher.warm(profile)
@@ -235,36 +232,43 @@ async def _session() -> Finding:
                 observation = await box.call("hello", {})
                 seconds = trio.current_time() - started
     except SandboxError as error:
-        return Finding("a session", "no", "did not start", gives, str(error))
+        obstacle = Obstacle(str(error), "the rows above name the cause; if none does, please report this")
+        return _no("a session", "did not start", gives, obstacle)
     if observation.value != "hello":
-        return Finding(
-            "a session",
-            "no",
-            f"answered {observation.outcome}",
-            gives,
-            "please report this with the rows above",
-        )
+        obstacle = Obstacle(f"it answered {observation.outcome}", "please report this with the rows above")
+        return _no("a session", "did not answer", gives, obstacle)
     return Finding("a session", "yes", f"full, answered after {seconds * 1000:.1f} ms", gives)
 
 
-def _examine_host() -> list[Finding]:
+def _examine_host(python: str | None, max_sessions: int) -> list[Finding]:
+    host = examine_host()
     return [
-        _kernel(),
-        _privilege(),
-        _user_namespaces(),
-        *_other_namespaces(),
+        _kernel(host),
+        _privilege(host),
+        *_namespaces(host),
         _seccomp(),
         _landlock(),
         _control_groups(),
-        _interpreter(),
+        _interpreter(host, python),
         _shell(),
-        _descriptors(),
+        few_open_files(max_sessions),
     ]
 
 
-async def examine() -> list[Finding]:
-    """Look at everything; the last row is a real session. Takes a second or two."""
-    return [*await trio.to_thread.run_sync(_examine_host), await _session()]
+async def examine(python: str | None, max_sessions: int) -> list[Finding]:
+    """Look at everything; the last row is a real session. Takes a second or two.
+
+    Args:
+        python: the interpreter of the sessions, None for the server's own.
+        max_sessions: how many are to live at once.
+    """
+    return [*await trio.to_thread.run_sync(_examine_host, python, max_sessions), await _session(python)]
+
+
+async def missing(python: str | None) -> list[Finding]:
+    """Return what keeps the tier `full` from being had here, each with its cause; no session is tried."""
+    findings = await trio.to_thread.run_sync(_examine_host, python, 1)
+    return [finding for finding in findings if finding.status == "no" and finding.cause]
 
 
 def tier_of(findings: list[Finding]) -> Literal["full", "none"]:

@@ -16,6 +16,17 @@ from server.errors import StartupError
 from server.settings import Settings, SettingsError
 from server.version import VERSION
 
+_config = click.option(
+    "--config", type=click.Path(), metavar="FILE", help="A TOML file with settings (or CRECHE_CONFIG)."
+)
+_set = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One setting; wins over the other sources.",
+)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="creche")
@@ -26,16 +37,8 @@ def main() -> None:
 @main.command()
 @click.argument("environment", required=False)
 @click.option("--bind", metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.")
-@click.option(
-    "--config", type=click.Path(), metavar="FILE", help="A TOML file with settings (or CRECHE_CONFIG)."
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="One setting; wins over the other sources.",
-)
+@_config
+@_set
 @click.option("--unsafe-no-isolation", is_flag=True, help="Run model code without isolation. Loopback only.")
 def serve(
     environment: str | None,
@@ -60,11 +63,16 @@ def serve(
 
 
 @main.command()
-def doctor() -> None:
-    """Show what isolation this machine can give, and how to get what is missing."""
+@_config
+@_set
+def doctor(config: str | None, assignments: tuple[str, ...]) -> None:
+    """Show what isolation this machine can give, and how to get what is missing.
+
+    The settings are those that `creche serve` would have: which interpreter, how many sessions.
+    """
     from server import examination  # noqa: PLC0415  # only this command needs it
 
-    sys.exit(examination.main())
+    sys.exit(examination.main(_settings(config, assignments)))
 
 
 @main.command()

@@ -83,6 +83,7 @@ async def lay_ground(environment: Environment[Any], launcher: Launcher, settings
     if settings.site_packages is not None:
         wishes["site_packages"] = settings.site_packages
     profile = environment.toolbox.equip(attrs.evolve(environment.profile, **wishes))
-    await launcher.warm(profile)
+    async with launcher.open_sandbox(profile):  # a cage alone would not show that sessions have their posture
+        pass
     slots = trio.CapacityLimiter(settings.max_sessions)
     return Ground(environment, profile, launcher, slots, settings.queue_seconds)

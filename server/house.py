@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import attrs
 
+from sandbox import open_files
+from sandbox.doctor import few_open_files, missing
 from sandbox.errors import SandboxError
 from sandbox.launcher import open_launcher
 from server.app import create_app
@@ -16,6 +18,7 @@ from server.errors import StartupError
 from server.front import Front
 from server.hot_path import HotPath
 from server.loading import EnvironmentNotFoundError, load_environment
+from server.logs import get_logger
 from server.receipts.keys import KeyFileError
 from server.sessions import Sessions, open_sessions
 from server.states.shelves import ShelfError
@@ -24,6 +27,9 @@ from tools.registry import ToolError
 if TYPE_CHECKING:
     from server.asgi_types import App
     from server.settings import Settings
+
+
+log = get_logger("house")
 
 
 @attrs.frozen
@@ -48,6 +54,10 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
         environment.toolbox  # noqa: B018  # resolves the tools, or raises
     except (EnvironmentNotFoundError, ToolError) as error:
         raise StartupError(str(error)) from error
+    open_files.allow(settings.max_sessions)
+    few = few_open_files(settings.max_sessions)
+    if few.cause:
+        log.warning("few_open_files", why=few.cause, remedy=few.remedy)
     is_open = False
     try:
         async with (
@@ -64,5 +74,14 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
     except SandboxError as error:
         if is_open:
             raise
-        msg = f"no session could be started: {error}"
-        raise StartupError(msg) from error
+        python = settings.python or environment.profile.python
+        raise await _refusal(error, python) from error
+
+
+async def _refusal(error: SandboxError, python: str | None) -> StartupError:
+    """Say why no session could be started: in the doctor's words, where the doctor knows."""
+    try:
+        causes = "; ".join(map(str, await missing(python)))
+    except SandboxError:
+        causes = ""
+    return StartupError(f"no session could be started: {causes or error}")

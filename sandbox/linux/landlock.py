@@ -45,14 +45,20 @@ class _PathBeneath(ctypes.Structure):
 
 def abi() -> int:
     """Return the kernel's Landlock ABI version; 0 where there is none or it is not enabled."""
+    return probe()[0]
+
+
+def probe() -> tuple[int, int]:
+    """Return the ABI version, or 0 with the errno that says why: ENOSYS, EOPNOTSUPP or EPERM."""
     try:
-        return calls.call(
+        version = calls.call(
             calls.LANDLOCK_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION, what="landlock_create_ruleset"
         )
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
-            return 0
+            return 0, error.errno
         raise
+    return version, 0
 
 
 def every_right(version: int) -> int:
