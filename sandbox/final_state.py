@@ -50,6 +50,7 @@ class FinalState:
         ended_by: the road by which the session ended.
         calls: the log of calls, in order, as the server saw them.
         usage: what it used.
+        claims: what the session said of itself just before it was killed, name to text: its word only.
     """
 
     files: Mapping[str, CapturedFile] = attrs.field(factory=dict[str, CapturedFile])
@@ -57,6 +58,7 @@ class FinalState:
     ended_by: Ending = Ending.FINISHED
     calls: tuple[CallRecord, ...] = ()
     usage: Usage = attrs.field(factory=Usage)
+    claims: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
     def text(self, path: str, default: str | None = None) -> str:
         """Return a captured file as text, undecodable bytes replaced.

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get
 import attrs
 
 from sandbox.profile import Profile
+from server.claims import READER, read_claims
 from server.session_files import write_file
 from server.toolbox import Toolbox
 from tools.shapes import is_dict, is_list
@@ -64,6 +65,9 @@ class Environment(Generic[TaskT]):
         verifier: what `Rollout.open_sandbox` starts from; None is the shipped one (`server.verify`).
         stateless: whether `verify` needs the response only, and no final state. Such rollouts can be
             verified again without a session.
+        final_variables: global variables of the `python` tool's interpreter whose values are asked for when a
+            session is verified, just before it is killed. See `Rollout.claimed`.
+        final_variables_seconds: how long that may take.
     """
 
     name: ClassVar[str] = ""
@@ -71,6 +75,8 @@ class Environment(Generic[TaskT]):
     profile: ClassVar[Profile] = Profile()
     verifier: ClassVar[Profile | None] = None
     stateless: ClassVar[bool] = False
+    final_variables: ClassVar[tuple[str, ...]] = ()
+    final_variables_seconds: ClassVar[float] = 5.0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the subclass its default name."""
@@ -103,7 +109,7 @@ class Environment(Generic[TaskT]):
     @cached_property
     def toolbox(self) -> Toolbox:
         """The tools of this environment, resolved. Raises ToolError when one of them cannot be."""
-        return Toolbox.of(self.tools)
+        return Toolbox.of(self.tools, (READER,) if self.final_variables else ())
 
     @classmethod
     def task_type(cls) -> type[Any]:
@@ -151,6 +157,15 @@ class Rollout(Generic[TaskT]):
     def calls(self) -> tuple[CallRecord, ...]:
         """The tool calls in order, as the server saw them."""
         return self.final_state.calls
+
+    @property
+    def claimed(self) -> Mapping[str, Any]:
+        """The environment's `final_variables`, as far as the session told them itself.
+
+        The interpreter that answered had run the model's code, so this is the model's word: compare it with
+        what the model cannot know, and conclude nothing else from it.
+        """
+        return read_claims(self.final_state.claims)
 
     @property
     def final_text(self) -> str:

@@ -23,6 +23,7 @@ import trio
 from sandbox.errors import Gone, WouldNotStart
 from sandbox.observation import Ending
 from server.answers import answer, why_not
+from server.claims import ask_for_variables
 from server.environment import Session
 from server.errors import Failure, TooManyCalls
 from server.exchanges import Exchange, Memory
@@ -206,7 +207,8 @@ class LiveSession:
                         f"nothing was asked of the session for {self.limits.idle_seconds:g} s",
                     )
                     return
-                final_state = await box.finish(ending)
+                claims = await self._claims(box) if ending is Ending.FINISHED else {}
+                final_state = attrs.evolve(await box.finish(ending), claims=claims)
                 if final_state.ended_by.is_ours:
                     self._fail("session_lost", "the sandbox went down with its cage")
                 else:
@@ -249,6 +251,13 @@ class LiveSession:
             patience = 0.0 if self._ending in _ORDERLY else DYING_SECONDS
             nursery.cancel_scope.deadline = trio.current_time() + patience
         return self._ending
+
+    async def _claims(self, box: Box) -> Mapping[str, str]:
+        """Return what the session says of itself, if its environment wants to know. Calls are over by now."""
+        environment = self._ground.environment
+        if not environment.final_variables:
+            return {}
+        return await ask_for_variables(box, environment.final_variables, environment.final_variables_seconds)
 
     async def _watch(self, box: Box) -> None:
         self.end(await box.wait_ended())

@@ -30,8 +30,12 @@ class Toolbox:
     handlers: tuple[Handler, ...]
 
     @classmethod
-    def of(cls, entries: Sequence[str | Tool]) -> Toolbox:
+    def of(cls, entries: Sequence[str | Tool], errands: tuple[Handler, ...] = ()) -> Toolbox:
         """Resolve `entries`: names of shipped tools, and tools.
+
+        Args:
+            entries: what the model may call.
+            errands: handlers that only the server calls.
 
         Raises:
             ToolError: an unknown name, a name used twice, or a tool that cannot be taken into a session.
@@ -43,7 +47,7 @@ class Toolbox:
                 msg = f"two tools are named {tool.name!r}; give one of them another name"
                 raise ToolError(msg)
             tools[tool.name] = tool
-        return cls(tools, (*handlers_of(tools.values()), WRITER))
+        return cls(tools, (*handlers_of(tools.values()), WRITER, *errands))
 
     def equip(self, profile: Profile) -> Profile:
         """Return `profile` with these tools for handlers; a console that comes first is rehearsed."""

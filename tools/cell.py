@@ -69,6 +69,11 @@ class Console:
             "ignore", message=".*is non-interactive, and thus cannot be shown", category=UserWarning
         )
 
+    @property
+    def namespace(self) -> dict[str, Any]:
+        """The names that cells have bound."""
+        return self._main.__dict__
+
     def run(self, code: str) -> Ran:
         """Run `code` as the next cell.
 

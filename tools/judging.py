@@ -7,6 +7,7 @@
 
 * **Unittest**: run one test of a data set with the candidate in its own process, for tests that need its
   objects: the one role in which the two meet (`judging_unittest`).
+* **Database** and **math**: read what must not be read on the server (`tools.database`, `judging_math`).
 
 The server opens one sandbox for each role it needs and carries plain data between them. The judge's box never
 sees the candidate's source; the candidate's box never sees the test, an expected value, or a path to either.
@@ -18,6 +19,8 @@ PROGRAM = "program"
 CANDIDATE = "candidate"
 JUDGE = "judge"
 UNITTEST = "unittest"
+DATABASE = "database"
+MATH = "math"
 
 ROLES = {
     "run_program": (PROGRAM, "tools.judging_program:run_program", True),
@@ -25,6 +28,9 @@ ROLES = {
     "call_candidate": (CANDIDATE, "tools.judging_candidate:call_candidate", False),
     "judge_start": (JUDGE, "tools.judging_test:judge_start", False),
     "run_unittest": (UNITTEST, "tools.judging_unittest:run_unittest", True),
+    "run_sql": (DATABASE, "tools.database:run_sql", False),
+    "read_database": (DATABASE, "tools.database:read_database", False),
+    "math_equal": (MATH, "tools.judging_math:math_equal", False),
     "judge_resume": (JUDGE, "tools.judging_test:judge_resume", False),
 }
 """Handler name to its lane, its target, and whether what it prints belongs to the answer."""

@@ -1,6 +1,6 @@
 """The files of a final state as a Merkle tree, of which a receipt carries the root.
 
-Leaves are the captured files in order of path, then what was not captured, in order of path. Leaves and
+Leaves are the captured files in order of path, then what was not captured, then what was claimed. Leaves and
 inner nodes are hashed apart (RFC 6962's way), so that neither can be passed off as the other, and every
 length that matters is part of what is hashed.
 """
@@ -20,12 +20,16 @@ _LEAF, _NODE = b"\x00", b"\x01"
 
 
 def manifest(state: FinalState) -> list[list[str | int]]:
-    """Return the leaves: ``["file", path, size, sha256]`` and ``["rejected", path, reason]``."""
+    """Return the leaves.
+
+    ``["file", path, size, sha256]``, then ``["rejected", path, reason]``, then ``["claim", name, text]``.
+    """
     files: list[list[str | int]] = [
         ["file", path, len(captured.data), captured.sha256] for path, captured in sorted(state.files.items())
     ]
     rejected = sorted((each.path, each.reason) for each in state.rejected)
-    return files + [["rejected", *each] for each in rejected]
+    claims: list[list[str | int]] = [["claim", *each] for each in sorted(state.claims.items())]
+    return files + [["rejected", *each] for each in rejected] + claims
 
 
 def root(leaves: Sequence[Sequence[str | int]]) -> str:

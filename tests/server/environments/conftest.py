@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.launcher import Launcher, open_launcher
 from scripts.replaying.recording import read_lines
+from server.claims import ask_for_variables
 from server.environment import Environment, Rollout, Session, Verdict
 from server.shapes import structure
 from server.verify import VERIFIER
@@ -52,7 +53,9 @@ class Player:
             for name, arguments in calls:
                 assert [] == toolbox.tools[name].problems(arguments)
                 replies.append(environment.reply(name, await box.call(name, arguments)))
-            state = await box.finish()
+            names, seconds = environment.final_variables, environment.final_variables_seconds
+            claims = await ask_for_variables(box, names, seconds) if names else {}
+            state = attrs.evolve(await box.finish(), claims=claims)
         logged = tuple(call for call in state.calls if ":" not in call.tool)
         rollout: Rollout[Any] = Rollout(
             task=task,

@@ -36,6 +36,11 @@ def test_what_was_not_captured_counts() -> None:
     assert root(manifest(state)) != root(manifest(other))
 
 
+def test_what_was_claimed_counts() -> None:
+    states = [FinalState(), FinalState(claims={"a": "1"}), FinalState(claims={"a": "2"})]
+    assert 3 == len({root(manifest(state)) for state in states})
+
+
 def test_the_root_of_two_leaves_is_no_leaf_itself() -> None:
     nodes = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in (b'["file","a",0]', b'["file","b",0]')]
     assert hashlib.sha256(b"\x01" + b"".join(nodes)).hexdigest() == root([["file", "a", 0], ["file", "b", 0]])

@@ -25,6 +25,7 @@ def kept(session: str = "s", **files: bytes) -> KeptState:
         ended_by=Ending.SESSION_DEADLINE,
         calls=(CallRecord("bash", {"command": "x\ud800", "b": None}, observation),),
         usage=Usage(cpu_seconds=0.25, peak_memory_bytes=None),
+        claims={"answer": '["l",1]'},
     )
     return KeptState(
         session=session, row={"a": "00"}, tier="full", limits={"processes": 9}, final_state=state

@@ -1,0 +1,219 @@
+"""SQLite on the far side: the `sql` tool of sessions, and the two readers that verifiers use.
+
+A database that a session leaves is hostile: a file made to break its reader, or with views and triggers that
+do something when they are read. `read_database` opens it in a sandbox of its own, read-only, and reads tables
+and nothing else. What goes out is text: `dump` says in which form.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tools.registry import Failed, tool
+
+if TYPE_CHECKING:
+    import sqlite3
+
+DATABASE = "database.sqlite"
+_SHOWN_ROWS = 200
+_MAX_CELLS = 1_000_000
+_FILE = "/tmp/judged.sqlite"
+_READING = ("SQLITE_SELECT", "SQLITE_READ", "SQLITE_FUNCTION", "SQLITE_RECURSIVE", "SQLITE_PRAGMA")
+_FORBIDDEN = ("SQLITE_ATTACH", "SQLITE_DETACH")
+
+
+@tool
+def sql(state: dict[str, Any], query: str) -> dict[str, Any]:
+    """Run SQL on the database and see the rows of its last statement.
+
+    Several statements can be given at once, and they may change the database.
+
+    Args:
+        state: not used.
+        query: SQL in SQLite's dialect.
+    """
+    import sqlite3
+
+    connection = sqlite3.connect(DATABASE, isolation_level=None)
+    try:
+        columns, rows = _execute(connection, query, _SHOWN_ROWS + 1)
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        raise Failed({"error": f"{type(error).__name__}: {error}"}) from None
+    finally:
+        connection.close()
+    shown = [[_readable(cell) for cell in row] for row in rows[:_SHOWN_ROWS]]
+    value: dict[str, Any] = {"columns": columns, "rows": shown}
+    if len(rows) > _SHOWN_ROWS:
+        value["note"] = f"only the first {_SHOWN_ROWS} rows are shown"
+    return value
+
+
+def run_sql(state: dict[str, Any], script: str, query: str) -> dict[str, Any]:
+    """Build a database in memory with `script`, run `query` on it, and return its rows and what is left.
+
+    Args:
+        state: not used.
+        script: the data set's own SQL.
+        query: SQL that may read or change; it cannot open other databases.
+
+    Returns:
+        ``{"stage": "script" | "query", "error"}``, or ``{"rows": text, "database": text}``, see `dump`.
+    """
+    import sqlite3
+
+    del state
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    stage = "script"
+    try:
+        connection.executescript(script)
+        stage = "query"
+        _authorize(connection, None)
+        _, rows = _execute(connection, query, _MAX_CELLS)
+        _authorize(connection, _READING)
+        return {"rows": json.dumps([_row(row) for row in rows]), "database": dump(connection)}
+    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        return {"stage": stage, "error": f"{type(error).__name__}: {error}"}
+    finally:
+        connection.close()
+
+
+def read_database(state: dict[str, Any], data: str) -> dict[str, Any]:
+    """Return what is in a database file that nobody vouches for.
+
+    Args:
+        state: not used.
+        data: the file in base64.
+
+    Returns:
+        ``{"database": text}``, see `dump`, or ``{"error"}``.
+    """
+    import sqlite3
+
+    del state
+    with open(_FILE, "wb") as file:
+        file.write(base64.b64decode(data))
+    # Immutable: no journal beside it is believed, and nothing is locked.
+    connection = sqlite3.connect(f"file:{_FILE}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    try:
+        _harden(connection)
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            return {"error": "the file is damaged"}
+        return {"database": dump(connection)}
+    except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    finally:
+        connection.close()
+        os.unlink(_FILE)
+
+
+def dump(connection: sqlite3.Connection) -> str:
+    """Return all that is in a database, in one spelling, as JSON text.
+
+    ``{"schema": [[type, name, text]], "tables": {name: {"columns", "rows"}}}``; a column is
+    ``[name, type, not null, key]``. A cell is null, or text that begins with its type: ``i:7``, ``f:0.5``,
+    ``s:text``, ``b:`` and hexadecimal digits. Order means nothing. Virtual tables are refused: reading one
+    runs a module's code.
+
+    Raises:
+        ValueError: it is over the bounds, or has what is refused.
+        sqlite3.Error: it cannot be read.
+    """
+    schema, tables = [], {}
+    left = _MAX_CELLS
+    # The condition keeps out SQLite's own tables, of statistics and counters.
+    query = (
+        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
+    )
+    for kind, name, text in connection.execute(query).fetchall():
+        if kind != "table":
+            schema.append([kind, name, " ".join(str(text).split())])
+            continue
+        if str(text).upper().split()[1:2] == ["VIRTUAL"]:
+            msg = f"{name!r} is a virtual table"
+            raise ValueError(msg)
+        quoted = '"' + name.replace('"', '""') + '"'
+        columns = connection.execute(f"PRAGMA table_info({quoted})").fetchall()
+        rows = []
+        for row in connection.execute(f"SELECT * FROM {quoted}"):  # noqa: S608  # quoted
+            left -= len(row)
+            if left < 0:
+                msg = f"more than {_MAX_CELLS} cells"
+                raise ValueError(msg)
+            rows.append(_row(row))
+        shape = [[str(each[1]).lower(), str(each[2]).lower(), each[3], each[5]] for each in columns]
+        tables[name] = {"columns": shape, "rows": rows}
+    return json.dumps({"schema": schema, "tables": tables})
+
+
+def _execute(connection: sqlite3.Connection, text: str, most: int) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run the statements of `text`; return the last one's columns and its rows, up to `most`."""
+    columns: list[str] = []
+    rows: list[tuple[Any, ...]] = []
+    for statement in _statements(text):
+        cursor = connection.execute(statement)
+        columns = [each[0] for each in cursor.description or ()]
+        rows = cursor.fetchmany(most)
+        cursor.close()
+    return columns, rows
+
+
+def _statements(text: str) -> Iterator[str]:
+    """Split SQL at the semicolons that end a statement, not at those in texts, comments and triggers."""
+    import sqlite3
+
+    statement = ""
+    for part in text.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            if statement.strip(" \t\r\n;"):
+                yield statement
+            statement = ""
+    if statement.strip(" \t\r\n;"):
+        yield statement.rstrip(";")
+
+
+def _harden(connection: sqlite3.Connection) -> None:
+    """Switch off what a file could make a reader do."""
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "query_only = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    if hasattr(connection, "setconfig"):  # Python 3.12
+        connection.setconfig(1010, True)  # noqa: FBT003  # SQLITE_DBCONFIG_DEFENSIVE
+    connection.text_factory = _text
+    _authorize(connection, _READING)
+
+
+def _authorize(connection: sqlite3.Connection, allowed: tuple[str, ...] | None) -> None:
+    """Allow these kinds of actions only, or, if None, all but to open other databases."""
+    import sqlite3
+
+    codes = {getattr(sqlite3, name) for name in (_FORBIDDEN if allowed is None else allowed)}
+
+    def judge(action: int, *_: object) -> int:
+        is_allowed = action not in codes if allowed is None else action in codes
+        return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(judge)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _row(row: tuple[Any, ...]) -> list[str | None]:
+    return [None if cell is None else _cell(cell) for cell in row]
+
+
+def _cell(cell: Any) -> str:
+    if isinstance(cell, bytes):
+        return f"b:{cell.hex()}"
+    tag = "i" if isinstance(cell, int) else "f" if isinstance(cell, float) else "s"
+    return f"{tag}:{cell}"
+
+
+def _readable(cell: Any) -> Any:
+    return f"x'{cell.hex()}'" if isinstance(cell, bytes) else cell
