@@ -79,6 +79,11 @@ def sessions_memory(pid: int) -> Memory:
     )
 
 
+def proportional_bytes(pid: int) -> int:
+    """Return what a process and all below it hold: their proportional set sizes, added up."""
+    return sum(_rollup(each)["Pss"] for each in (pid, *descendants(pid)))
+
+
 def _rollup(pid: int) -> dict[str, int]:
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
     return {name: int(value.split()[0]) * 1024 for name, _, value in (row.partition(":") for row in rows)}

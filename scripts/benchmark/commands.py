@@ -15,6 +15,9 @@ from sandbox.cage_plan import find_interpreter
 CODE = {"plain": "x = 1\nprint(x)", "numpy": "import numpy\nx = 1\nprint(x)"}
 """The work, by its kind: the same for every way to run it."""
 
+THEN_WAIT = "\nimport sys; sys.stdout.flush(); sys.stdin.read()"
+"""Put behind the work it says that this is done, and keeps the interpreter alive while its input is open."""
+
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import AsyncExitStack
 
 import attrs
 import trio
 
-from sandbox.errors import WouldNotStart
 from sandbox.launcher import Launcher
 from sandbox.profile import Profile
 from scripts.benchmark import accounts
-from scripts.benchmark.probes import open_warm_box, session
+from scripts.benchmark.probes import session
 
 
 @attrs.frozen
@@ -62,49 +60,3 @@ async def throughput(launcher: Launcher, profile: Profile, sessions: int, at_onc
         accounts.cpu_seconds(os.getpid()) - own,
         accounts.machine_cpu_seconds() - machine,
     )
-
-
-@attrs.frozen
-class Idle:
-    """Sessions that have answered one call and now wait.
-
-    Attributes:
-        sessions: how many were alive.
-        memory: what they held together; None where only root may look.
-        available_bytes: by how much less memory the machine had than before the first of them.
-    """
-
-    sessions: int
-    memory: accounts.Memory | None
-    available_bytes: int
-
-
-async def idle(
-    launcher: Launcher, profile: Profile, numbers: tuple[int, ...]
-) -> tuple[list[Idle], str | None]:
-    """Keep more and more sessions alive and weigh them at each of `numbers`.
-
-    Returns:
-        What was found, and why there is nothing for the larger numbers if the machine would not go on.
-    """
-    found: list[Idle] = []
-    await launcher.warm(profile)
-    before = accounts.available_bytes()
-    async with AsyncExitStack() as alive:
-        count = 0
-        try:
-            for number in numbers:
-                while count < number:
-                    await alive.enter_async_context(open_warm_box(launcher, profile))
-                    count += 1
-                found.append(Idle(number, _weigh(), before - accounts.available_bytes()))
-        except WouldNotStart as error:
-            return found, f"no more than {count} sessions: {error}"
-    return found, None
-
-
-def _weigh() -> accounts.Memory | None:
-    try:
-        return accounts.sessions_memory(os.getpid())
-    except PermissionError:
-        return None

@@ -146,8 +146,8 @@ def posture_timed(samples: Samples) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_warm_box(launcher: Launcher, profile: Profile) -> AsyncIterator[Box]:
+async def open_warm_box(launcher: Launcher, profile: Profile, code: str = _WARM) -> AsyncIterator[Box]:
     """Open a sandbox that has answered once."""
     async with launcher.open_sandbox(profile) as box:
-        await box.call("python", {"code": _WARM})
+        await box.call("python", {"code": code})
         yield box

@@ -92,6 +92,7 @@ def as_json(findings: Findings) -> dict[str, Any]:
         "seconds": dict(findings.samples.seconds),
         "throughput": [attrs.asdict(each) for each in findings.throughputs],
         "idle": [attrs.asdict(each) for each in findings.idle],
+        "beside": findings.beside,
     }
 
 
@@ -182,7 +183,7 @@ def _per_core(run: Throughput) -> float:
 
 def _idle(findings: Findings) -> Iterator[Row]:
     for found in findings.idle:
-        what = f"memory per idle session, {found.sessions} alive"
+        what = f"memory per idle session, {_KINDS[found.kind]}, {found.sessions} alive"
         whole = found.available_bytes / found.sessions / _MB
         if found.memory is None:
             yield Row(what, "?", ratio=f"only root may see it; the machine gave {whole:.2f} MB for each")
@@ -191,11 +192,15 @@ def _idle(findings: Findings) -> Iterator[Row]:
             each / found.sessions / _MB
             for each in (found.memory.inits, found.memory.lanes, found.memory.private)
         )
+        other = findings.beside.get(found.kind, math.nan) / _MB
         yield Row(
             what,
             f"{init + lane:.2f} MB PSS",
-            ratio=f"init {init:.2f}, lane {lane:.2f}; with the kernel's and the server's own {whole:.2f}",
+            ratio=f"{(init + lane) / other:.2f} of bwrap's; init {init:.2f}, lane {lane:.2f}, "
+            f"with the kernel's and the server's own {whole:.2f}",
             target=f"≤ {IDLE_MB} MB",
             met=init + lane <= IDLE_MB,
             bound=f"{private:.2f} MB of it are pages that init and lane have written to since their forks.",
         )
+    for kind, weight in findings.beside.items():
+        yield Row(f"the same of bwrap python3, {_KINDS[kind]}", f"{weight / _MB:.2f} MB PSS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -14,7 +15,8 @@ from sandbox.launcher import Launcher, open_launcher
 from sandbox.profile import Profile
 from scripts.benchmark import commands, probes
 from scripts.benchmark.http import Client, open_client
-from scripts.benchmark.loads import Idle, Throughput, idle, throughput
+from scripts.benchmark.loads import Throughput, throughput
+from scripts.benchmark.weights import Idle, beside, idle
 from scripts.child_server import creche_serve, open_server
 from server.settings import Settings
 from server.toolbox import Toolbox
@@ -31,6 +33,8 @@ STANDBY = Settings().standby
 """As many sessions as a server has on standby by default: what it gives is what is compared."""
 
 _PATIENCE_SECONDS = 30.0
+_BESIDE = 20
+"""Idle interpreters in bubblewrap to weigh: enough for what they share to be shared."""
 
 GROUPS = ("first", "warm", "throughput", "memory")
 
@@ -59,6 +63,7 @@ class Findings:
     samples: probes.Samples = attrs.field(factory=probes.Samples)
     throughputs: list[Throughput] = attrs.field(factory=list)
     idle: list[Idle] = attrs.field(factory=list)
+    beside: dict[str, float] = attrs.field(factory=dict)
     skipped: dict[str, str] = attrs.field(factory=dict)
 
 
@@ -90,10 +95,22 @@ async def measure(plan: Plan, progress: Callable[[str], None]) -> Findings:
                     findings.throughputs.append(await throughput(launcher, plain, plan.sessions, at_once))
         if "memory" in plan.groups:
             progress(f"weighing {plan.alive[-1]} idle sessions")
-            findings.idle, reason = await idle(launcher, plain, plan.alive)
-            if reason is not None:
-                findings.skipped["memory"] = reason
+            await _weigh(plan, findings, launcher, kinds)
     return findings
+
+
+async def _weigh(plan: Plan, findings: Findings, launcher: Launcher, kinds: Mapping[str, Profile]) -> None:
+    """Measure the group memory: with something imported at the smallest number only, it costs the same."""
+    for kind, profile in kinds.items():
+        found, reason = await idle(launcher, profile, kind, plan.alive if kind == "plain" else plan.alive[:1])
+        findings.idle += found
+        if reason is not None:
+            findings.skipped[f"memory, {kind}"] = reason
+        bubblewrap = commands.bubblewrap(
+            f"{commands.CODE[kind]}\nimport sys; sys.stdout.flush(); sys.stdin.read()"
+        )
+        if bubblewrap is not None and os.geteuid() == 0:
+            findings.beside[kind] = beside(bubblewrap, _BESIDE)
 
 
 async def _take_turns(
