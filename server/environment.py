@@ -26,7 +26,7 @@ An exception of `seed_session` or `verify` is *our* failure: the rollout is mask
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -97,6 +97,13 @@ class Environment(Generic[TaskT]):
     def limits(self, task: TaskT) -> Mapping[str, float]:  # noqa: ARG002  # for subclasses to use
         """Return limits that this row wants lower than the server's, by the names in `sandbox.limits`."""
         return {}
+
+    def allowed_tools(self, task: TaskT) -> Collection[str] | None:  # noqa: ARG002  # for subclasses to use
+        """Return the names of the tools that this row's session may use; None for all of them.
+
+        The others do not exist for it, over HTTP and over MCP.
+        """
+        return None
 
     def reply(self, tool: str, observation: Observation) -> Any:
         """Return the JSON body with which a tool call is answered; the model reads it verbatim.

@@ -42,8 +42,11 @@ async def _agree(receive: Receive, send: Send) -> None:
 class Front:
     """An ASGI application for HTTP requests, around another one."""
 
-    def __init__(self, app: App, sessions: Sessions, cookies: CookieSigner) -> None:
+    def __init__(
+        self, app: App, sessions: Sessions, cookies: CookieSigner, *, offers_mcp: bool = False
+    ) -> None:
         """Wrap `app`, which finds a `Visit` in each request's scope."""
+        self._offers_mcp = offers_mcp
         self._app = app
         self._sessions = sessions
         self._cookies = cookies
@@ -77,7 +80,7 @@ class Front:
             elif header == b"idempotency-key":
                 name = value.decode("latin-1")
         known_id = self._cookies.read(cookies)
-        return Visit(self._sessions, known_id, known_id or self._cookies.new_id(), name)
+        return Visit(self._sessions, known_id, known_id or self._cookies.new_id(), name, self._offers_mcp)
 
 
 @attrs.define(eq=False)

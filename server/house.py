@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -26,6 +26,7 @@ from tools.registry import ToolError
 
 if TYPE_CHECKING:
     from server.asgi_types import App
+    from server.environment import Environment
     from server.settings import Settings
 
 
@@ -63,12 +64,15 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
         async with (
             open_launcher(tier=settings.tier, standby=settings.standby) as launcher,
             open_sessions(environment, launcher, settings) as sessions,
+            AsyncExitStack() as stack,
         ):
             is_open = True
             cookies = CookieSigner(settings.secret, settings.cookie_name)
             app = cast("App", create_app(settings.body_bytes))
-            hot_path = HotPath(app, environment.toolbox.tools, settings.body_bytes)
-            yield House(sessions, Front(hot_path, sessions, cookies))
+            inner: App = HotPath(app, environment.toolbox.tools, settings.body_bytes)
+            if settings.mcp:
+                inner = await stack.enter_async_context(_open_mcp(inner, environment, settings.body_bytes))
+            yield House(sessions, Front(inner, sessions, cookies, offers_mcp=settings.mcp))
     except (ShelfError, KeyFileError) as error:
         raise StartupError(str(error)) from error
     except SandboxError as error:
@@ -85,3 +89,12 @@ async def _refusal(error: SandboxError, python: str | None) -> StartupError:
     except SandboxError:
         causes = ""
     return StartupError(f"no session could be started: {causes or error}")
+
+
+def _open_mcp(app: App, environment: Environment[Any], body_bytes: int) -> AbstractAsyncContextManager[App]:
+    try:
+        from server.mcp.endpoint import open_endpoint  # noqa: PLC0415  # an extra, and slow to import
+    except ImportError as error:
+        msg = f"mcp = true needs the extra 'mcp', and {error.name} is missing: pip install 'creche[mcp]'"
+        raise StartupError(msg) from error
+    return open_endpoint(app, environment, body_bytes)

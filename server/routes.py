@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from server.errors import InvalidBody, NoSuchTool
+from server.mcp.tokens import access
 from server.requests import CloseRequest, SeedRequest, VerifyRequest
 from server.wire import Reply, dump, parse
 
@@ -27,20 +28,22 @@ _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]+")
 async def seed_session(visit: Visit, body: bytes) -> Reply:
     """``POST /seed_session``: the dataset row, or an environment server's envelope around it.
 
-    For a row: 200 ``{}`` also when no sandbox could be had: `/verify` says so then, since any other status
-    here ends NeMo Gym's whole run. For an envelope: 200 with its id; 503 when no sandbox could be had, 409
-    when the id has been closed. 409 when the cookie's session lives with another row, 422 when the row does
-    not fit the environment.
+    For a row: 200 ``{}``, or ``{"mcp": …}`` with the way in for MCP clients; also when no sandbox could be
+    had: `/verify` says so then, since any other status here ends NeMo Gym's whole run. For an envelope: 200
+    with its id; 503 when no sandbox could be had, 409 when the id has been closed. 409 when the cookie's
+    session lives with another row, 422 when the row does not fit the environment.
     """
     request = SeedRequest.parse(body, visit.sessions.task_type, visit.rollout)
     visit.session_id = await visit.sessions.seed(request, visit.session_id, visit.known_id, visit.name)
     visit.has_seeded = True
+    session = visit.sessions.find(visit.session_id) if visit.offers_mcp else None
+    way_in = None if session is None else access(session, visit.sessions.environment.name)
     if request.episode is None:
-        return EMPTY
+        return EMPTY if way_in is None else Reply(200, dump({"mcp": way_in}))
     session_id = request.episode.session_id
     return Reply(
         200,
-        dump({"resources_session_id": session_id, "resources_tools": None, "sandbox_access": None}),
+        dump({"resources_session_id": session_id, "resources_tools": way_in, "sandbox_access": None}),
     )
 
 

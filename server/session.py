@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import math
+import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from sandbox.observation import Ending
 from server.answers import answer, why_not
 from server.claims import ask_for_variables
 from server.environment import Session
-from server.errors import Failure, TooManyCalls
+from server.errors import Failure, NoSuchTool, TooManyCalls
 from server.exchanges import Exchange, Memory
 from server.logs import get_logger
 from server.session_files import SeedError
@@ -84,6 +85,8 @@ class LiveSession:
         is_claimed: whether anybody can address it: its id has reached a client, or the client chose it.
         judging: the scope in which its verdict is being made, once one has been asked for.
         judged: set with `verdict`.
+        allowed: names of the tools that it may use; None for all of them. Set when it is seeded.
+        key: what an MCP client must know to use it.
     """
 
     id: str
@@ -105,6 +108,8 @@ class LiveSession:
     is_claimed: bool = False
     judging: trio.CancelScope | None = None
     judged: trio.Event = attrs.field(factory=trio.Event)
+    allowed: frozenset[str] | None = None
+    key: str = attrs.field(factory=lambda: secrets.token_urlsafe(24), repr=False)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _idle: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _end_wanted: trio.Event = attrs.field(factory=trio.Event)
@@ -156,10 +161,13 @@ class LiveSession:
             name: the client's Idempotency-Key.
 
         Raises:
+            NoSuchTool: the session may not use that one.
             SessionOver, SessionLost, ShuttingDown, TooManyCalls: see there. Nothing was begun.
         """
         if not self.seeded.is_set():  # waiting for what is there already would cost a turn of the event loop
             await self.seeded.wait()
+        if self.allowed is not None and tool not in self.allowed:
+            raise NoSuchTool
         exchange = self._memory.recall(key, name)
         if exchange is not None:
             return exchange
@@ -217,6 +225,8 @@ class LiveSession:
     async def _seed(self, box: Box, deadline: float) -> bool:
         """Let the environment prepare the session; say whether it could."""
         try:
+            allowed = self._ground.environment.allowed_tools(self.task)
+            self.allowed = None if allowed is None else frozenset(allowed)
             with trio.fail_at(deadline):
                 await self._ground.environment.seed_session(Session(self.id, box.limits, box), self.task)
         except Gone as error:

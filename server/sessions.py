@@ -71,6 +71,10 @@ class Sessions:
         self._is_stopping = False
         self.task_type = ground.environment.task_type()
 
+    def find(self, session_id: str | None) -> LiveSession | None:
+        """Return the session of that id, if it is known."""
+        return self._records.get(session_id)
+
     def require(self, session_id: str | None) -> None:
         """Raise NoSuchSession unless the id names a session."""
         if self._records.get(session_id) is None:

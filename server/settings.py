@@ -84,6 +84,7 @@ class Settings:
         reverify_seconds: how old they may get.
         receipt_key: file with an Ed25519 private key (PEM) that signs the receipts; None signs them with a
             key made of the secret.
+        mcp: offer the tools at `/mcp` too, to clients of the Model Context Protocol. Needs the extra `mcp`.
         grace_seconds: from SIGTERM until calls and verdicts in progress are cut off.
         keep_alive_seconds: how long an idle connection is kept; NeMo Gym's client expects at least 15.
         log_format: ``"json"`` lines, ``"text"`` to read, or ``"auto"``: text on a terminal.
@@ -113,6 +114,7 @@ class Settings:
     reverify_bytes: int = attrs.field(default=64 * MIB, validator=_not_negative)
     reverify_seconds: float = attrs.field(default=86_400.0, validator=_positive)
     receipt_key: str | None = None
+    mcp: bool = False
     grace_seconds: float = attrs.field(default=10.0, validator=_positive)
     keep_alive_seconds: float = attrs.field(default=75.0, validator=_positive)
     log_format: LogFormat = "auto"

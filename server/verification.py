@@ -13,6 +13,7 @@ from sandbox.errors import SandboxError
 from server.environment import Environment, Rollout, Verdict
 from server.errors import Failure
 from server.logs import get_logger
+from server.mcp.names import bare_names
 from server.verify import VERIFIER
 from server.wire import dump
 
@@ -54,7 +55,7 @@ class Judge:
         """
         rollout: Rollout[Any] = Rollout(
             task=task,
-            response=response,
+            response=bare_names(response, self.environment.name),
             final_state=final_state,
             launcher=self.launcher,
             verifier=self.environment.verifier or VERIFIER,

@@ -29,6 +29,7 @@ class Visit:
         known_id: the session id in its cookie, if it brought a good one.
         session_id: the id that the reply's cookie will name; a fresh one unless the request brought one.
         name: its Idempotency-Key.
+        offers_mcp: whether the server has an endpoint for MCP clients.
         rollout: NeMo Gym's rollout id, if the path carried one.
         exchange: the tool call that it attends.
         has_seeded: whether its reply tells the client of a session.
@@ -41,6 +42,7 @@ class Visit:
     known_id: str | None
     session_id: str
     name: str | None = None
+    offers_mcp: bool = False
     rollout: str | None = None
     exchange: Exchange | None = None
     has_seeded: bool = False

@@ -21,7 +21,7 @@ from server.client.conversation import (
     read_verdict,
 )
 from server.client.patience import Patience
-from server.client.replies import CallReply, Refused, Unreachable, Verdict
+from server.client.replies import CallReply, Refused, Unreachable, Verdict, as_object
 
 
 class AsyncClient:
@@ -76,14 +76,14 @@ class AsyncClient:
             Unreachable: see there.
         """
         conversation = Conversation()
-        read(*await self.send(conversation.seed(row), conversation))
-        session = AsyncSession(self, conversation, row)
+        seeded = as_object(read(*await self.send(conversation.seed(row), conversation)))
+        session = AsyncSession(self, conversation, row, seeded.get("mcp"))
         try:
             yield session
         finally:
             if not session.is_verified:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_SECONDS):
-                    await _quietly(self, conversation, row)
+                    await _quietly(session)
 
     async def send(self, request: Request, conversation: Conversation | None = None) -> tuple[int, str]:
         """Send a request until there is a reply; return its status and body.
@@ -105,10 +105,10 @@ class AsyncClient:
                 return reply.status_code, reply.text
 
 
-async def _quietly(client: AsyncClient, conversation: Conversation, row: Mapping[str, Any]) -> None:
+async def _quietly(session: AsyncSession) -> None:
     """Close a session; a server that cannot be told ends it by itself."""
     try:
-        await client.send(conversation.close(row), conversation)
+        await session.close()
     except (Refused, Unreachable):
         return
 
@@ -119,12 +119,14 @@ class AsyncSession:
 
     Attributes:
         row: what it was seeded with.
+        mcp: the way in for an MCP client, where the server offers one: `url_path` and `headers`.
         is_verified: whether it has a verdict, and takes no more calls.
     """
 
     _client: AsyncClient
     _conversation: Conversation
     row: Mapping[str, Any] = attrs.field(repr=False)
+    mcp: Mapping[str, Any] | None = attrs.field(repr=False)
     is_verified: bool = False
 
     async def call(self, tool: str, /, **arguments: Any) -> CallReply:
@@ -150,3 +152,11 @@ class AsyncSession:
         verdict = read_verdict(*await self._client.send(request, self._conversation))
         self.is_verified = True
         return verdict
+
+    async def close(self) -> None:
+        """End the session without a verdict, and wait until its sandbox is gone; any number of times.
+
+        Raises:
+            Refused, Unreachable: see there.
+        """
+        read(*await self._client.send(self._conversation.close(self.row), self._conversation))

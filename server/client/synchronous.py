@@ -20,7 +20,7 @@ from server.client.conversation import (
     read_verdict,
 )
 from server.client.patience import Patience
-from server.client.replies import CallReply, Refused, Unreachable, Verdict
+from server.client.replies import CallReply, Refused, Unreachable, Verdict, as_object
 
 
 class Client:
@@ -74,13 +74,13 @@ class Client:
             Unreachable: see there.
         """
         conversation = Conversation()
-        read(*self.send(conversation.seed(row), conversation))
-        session = Session(self, conversation, row)
+        seeded = as_object(read(*self.send(conversation.seed(row), conversation)))
+        session = Session(self, conversation, row, seeded.get("mcp"))
         try:
             yield session
         finally:
             if not session.is_verified:
-                _quietly(self, conversation, row)
+                _quietly(session)
 
     def send(self, request: Request, conversation: Conversation | None = None) -> tuple[int, str]:
         """Send a request until there is a reply; return its status and body.
@@ -102,10 +102,10 @@ class Client:
                 return reply.status_code, reply.text
 
 
-def _quietly(client: Client, conversation: Conversation, row: Mapping[str, Any]) -> None:
+def _quietly(session: Session) -> None:
     """Close a session; a server that cannot be told ends it by itself."""
     try:
-        client.send(conversation.close(row), conversation)
+        session.close()
     except (Refused, Unreachable):
         return
 
@@ -116,12 +116,14 @@ class Session:
 
     Attributes:
         row: what it was seeded with.
+        mcp: the way in for an MCP client, where the server offers one: `url_path` and `headers`.
         is_verified: whether it has a verdict, and takes no more calls.
     """
 
     _client: Client
     _conversation: Conversation
     row: Mapping[str, Any] = attrs.field(repr=False)
+    mcp: Mapping[str, Any] | None = attrs.field(repr=False)
     is_verified: bool = False
 
     def call(self, tool: str, /, **arguments: Any) -> CallReply:
@@ -147,3 +149,11 @@ class Session:
         verdict = read_verdict(*self._client.send(request, self._conversation))
         self.is_verified = True
         return verdict
+
+    def close(self) -> None:
+        """End the session without a verdict, and wait until its sandbox is gone; any number of times.
+
+        Raises:
+            Refused, Unreachable: see there.
+        """
+        read(*self._client.send(self._conversation.close(self.row), self._conversation))

@@ -14,19 +14,34 @@ from sandbox.posture import Posture
 
 
 @attrs.frozen
-class Seeded:
-    """Empty for a row. An environment server gets its id back, and what an agent may use beside the tools."""
-
-    resources_session_id: str = ""
-    resources_tools: Any = None
-    sandbox_access: Any = None
-
-
-@attrs.frozen
 class Closed:
     """Empty, or the environment server's id again."""
 
     resources_session_id: str = ""
+
+
+@attrs.frozen
+class Access:
+    """The way in for MCP clients: a path of this server, and headers to bring along."""
+
+    server_name: str
+    url_path: str
+    transport: Literal["http"]
+    headers: dict[str, str]
+
+
+@attrs.frozen
+class Seeded:
+    """The session can be used.
+
+    Empty for a row, but for ``mcp`` where the server is set up for MCP clients. An environment server gets
+    its id back, and the same way in as ``resources_tools``.
+    """
+
+    mcp: Access | None = None
+    resources_session_id: str = ""
+    resources_tools: Access | None = None
+    sandbox_access: Any = None
 
 
 @attrs.frozen
