@@ -26,7 +26,7 @@ An exception of `seed_session` or `verify` is *our* failure: the rollout is mask
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
@@ -104,6 +104,30 @@ class Environment(Generic[TaskT]):
         The others do not exist for it, over HTTP and over MCP.
         """
         return None
+
+    def compute_metrics(
+        self,
+        tasks: Sequence[Sequence[Mapping[str, Any]]],  # noqa: ARG002  # for subclasses to use
+    ) -> Mapping[str, Any]:
+        """Return metrics of a whole run that are not mean, max, min, median or deviation of a field.
+
+        `server.aggregation.passes` has pass@k and the like. Runs in a thread.
+
+        Args:
+            tasks: the verify replies of each task's rollouts that count.
+        """
+        return {}
+
+    def compute_repeat_metrics(
+        self,
+        tasks: Sequence[Sequence[Mapping[str, Any]]],  # noqa: ARG002  # for subclasses to use
+    ) -> Mapping[str, float]:
+        """Return the same of one repeat, that is of one rollout of each task; how they spread is added."""
+        return {}
+
+    def get_key_metrics(self, agent_metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the headlines among the metrics of a run: by default all means."""
+        return {key: value for key, value in agent_metrics.items() if key.startswith("mean/")}
 
     def reply(self, tool: str, observation: Observation) -> Any:
         """Return the JSON body with which a tool call is answered; the model reads it verbatim.

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from server.visit import Visit
     from server.wire import Reply
 
-Body = Literal["row", "rollout", "close"]
-"""What a POST takes: a dataset row, a row and the response to it, or what shows whose session is meant."""
+Body = Literal["row", "rollout", "close", "rollouts"]
+"""What a POST takes: a dataset row, a row and the response to it, what shows whose session is meant, or the
+verify replies of a run."""
 
 
 @attrs.frozen
@@ -87,6 +88,13 @@ OPERATIONS: tuple[Get | Post, ...] = (
         "close",
         replies.Closed,
         (InvalidBody, NoSuchTool, SeededOtherwise),
+    ),
+    Post(
+        "/aggregate_metrics",
+        routes.aggregate_metrics,
+        "rollouts",
+        replies.Report,
+        (InvalidBody, NoSuchTool),
     ),
 )
 

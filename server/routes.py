@@ -11,12 +11,16 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
+import trio
+
+from server.aggregation.report import aggregate
 from server.errors import InvalidBody, NoSuchTool
 from server.mcp.tokens import access
 from server.requests import CloseRequest, SeedRequest, VerifyRequest
-from server.wire import Reply, dump, parse
+from server.wire import Reply, dump, parse, parse_object
 
 if TYPE_CHECKING:
+    from server.environment import Environment
     from server.visit import Visit
 
 EMPTY = Reply(200, b"{}")
@@ -89,6 +93,21 @@ async def close_session(visit: Visit, body: bytes) -> Reply:
     if request.episode is None:
         return EMPTY
     return Reply(200, dump({"resources_session_id": request.episode.session_id}))
+
+
+async def aggregate_metrics(visit: Visit, body: bytes) -> Reply:
+    """``POST /aggregate_metrics``: the report of a run, from its verify replies.
+
+    404 as for an unknown tool from within a live session, where only a model can be asking.
+    """
+    if visit.sessions.is_live(visit.known_id):
+        raise NoSuchTool
+    # A large run takes a second, in which others want to be served.
+    return await trio.to_thread.run_sync(_report, visit.sessions.environment, body)
+
+
+def _report(environment: Environment[Any], body: bytes) -> Reply:
+    return Reply(200, dump(aggregate(environment, parse_object(body))))
 
 
 def tools(visit: Visit) -> Reply:

@@ -85,6 +85,11 @@ class Sessions:
         """Whether a rollout can be verified again without its session: ``stateless`` or ``unsupported``."""
         return self._verdicts.reverify_mode
 
+    def is_live(self, session_id: str | None) -> bool:
+        """Whether the id names a session that is not over."""
+        session = self._records.get(session_id)
+        return session is not None and not session.over.is_set()
+
     @property
     def environment(self) -> Environment[Any]:
         """What is played here."""
@@ -207,7 +212,7 @@ class Sessions:
             SeededOtherwise: the session is another episode's. It was not touched.
         """
         session = self._records.get(session_id)
-        is_live = session is not None and not session.over.is_set()
+        is_live = self.is_live(session_id)
         if session is not None and is_live and not request.shows(session.row, session.episode):
             # A model can name `close_session` as its tool: for it, there is no such tool.
             raise NoSuchTool

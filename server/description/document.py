@@ -149,6 +149,14 @@ def _takes(body: Body) -> Json:
             "not": {"required": ["resources_session_id"]},
         }
         return _json({"anyOf": [row, _named("CloseEnvelope")]}) | {"required": True}
+    if body == "rollouts":
+        rollouts = {
+            "description": "What the verifies of a run were answered.",
+            "type": "object",
+            "properties": {"verify_responses": {"type": "array", "items": _VERIFIED}},
+            "required": ["verify_responses"],
+        }
+        return _json(rollouts) | {"required": True}
     response = {"type": "object", "description": "The trajectory. It passes through as it is."}
     rollout = {
         "description": "The row as it was seeded, and the response.",
@@ -157,6 +165,12 @@ def _takes(body: Body) -> Json:
         "required": ["response"],
     }
     return _json(rollout) | {"required": True}
+
+
+_VERIFIED: Json = {
+    "type": "object",
+    "properties": {"_ng_task_index": {"type": "integer"}, "_ng_rollout_index": {"type": "integer"}},
+}
 
 
 def _named(shape: str) -> Json:

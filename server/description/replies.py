@@ -120,6 +120,17 @@ class Verified:
 
 
 @attrs.frozen
+class Report:
+    """The metrics of a run: of each task, of all, the headlines among them, of each repeat."""
+
+    group_level_metrics: list[dict[str, Any]]
+    agent_metrics: dict[str, Any]
+    key_metrics: dict[str, Any]
+    perf_summary: dict[str, Any] | None
+    repeat_level_metrics: list[dict[str, Any]]
+
+
+@attrs.frozen
 class Problem:
     """One thing that is wrong with a body: where, and what."""
 

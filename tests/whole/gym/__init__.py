@@ -1,0 +1,1 @@
+"""NeMo Gym itself, from PyPI, in a virtual environment of its own, against a real server."""
