@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from server.aggregation import passes
 from server.environment import Environment, Rollout, Session, Verdict
 from server.environments.code_tests import CodeTests, read_tests
 from server.verify.extraction import last_code_block
@@ -83,6 +84,9 @@ class CodeGen(Environment[CodeGenTask]):
         """Run the tests on the solution, in sandboxes of their own."""
         text = rollout.final_text
         fields: dict[str, Any] = {"extracted_model_output": text} if text.strip() else {}
+        difficulty = (rollout.task.verifier_metadata or {}).get("difficulty")
+        if difficulty is not None:
+            fields["difficulty"] = difficulty
         source = self._solution(rollout)
         if source is None or not source.strip():
             return Verdict(0.0, fields)
@@ -91,10 +95,36 @@ class CodeGen(Environment[CodeGenTask]):
         fields |= {"extracted_model_code": source, "verification_mode": report.mode, **_told(tests, report)}
         return Verdict(float(report.passed), fields)
 
+    def compute_metrics(self, tasks: passes.Tasks) -> Mapping[str, Any]:
+        """Add pass@k, its averages and majorities, of all tasks and of each difficulty."""
+        answer = "extracted_model_code"
+        subsets = passes.subset_metrics(tasks, "difficulty", _passed, answer)
+        return passes.pass_metrics(tasks, _passed, answer, deviations=True) | subsets
+
+    def get_key_metrics(self, agent_metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Show the tokens used and, for the largest k, how many tasks were solved."""
+        found = {
+            key: agent_metrics[key]
+            for key in ("mean/input_tokens", "mean/output_tokens")
+            if key in agent_metrics
+        }
+        for kind in ("pass@1[avg-of-{k}]", "pass@{k}", "majority@{k}"):
+            found |= passes.highest_k(agent_metrics, kind, ["accuracy"])
+        subsets = {
+            key.partition("/pass@")[0] for key in agent_metrics if "/pass@" in key and key[0].islower()
+        }
+        for subset in sorted(subsets):
+            found |= passes.highest_k(agent_metrics, subset + "/pass@1[avg-of-{k}]", ["accuracy"])
+        return found
+
     def _solution(self, rollout: Rollout[CodeGenTask]) -> str | None:
         if self.solution_file in rollout.final_state.files:
             return rollout.final_state.text(self.solution_file)
         return last_code_block(rollout.final_text)
+
+
+def _passed(reply: Mapping[str, Any]) -> Mapping[str, float]:
+    return {"accuracy": float(reply["reward"] > 0)}
 
 
 def _told(tests: CodeTests, report: Report) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.replaying.recording import failed_case
+from server.aggregation.report import aggregate
 from server.environments.code_gen import CodeGen, CodeGenTask
 from server.environments.code_tests import read_tests
 from server.verify.verdicts import UnusableTestError
@@ -167,3 +168,24 @@ def test_a_row_without_tests_is_refused(metadata: Any) -> None:
 def test_asserts_that_test_nobody_are_refused() -> None:
     with pytest.raises(UnusableTestError):
         CodeGenTask(asserts=["assert True"]).tests()
+
+
+def test_a_run_is_reported_by_difficulty() -> None:
+    replies = [
+        {"reward": reward, "difficulty": level, "extracted_model_code": code, "_ng_rollout_index": repeat}
+        | {"_ng_task_index": task}
+        for task, repeat, level, reward, code in (
+            (0, 0, "easy", 1.0, "a"),
+            (0, 1, "easy", 1.0, "a"),
+            (1, 0, "hard", 0.0, "b"),
+            (1, 1, "hard", 1.0, None),
+        )
+    ]
+    made = aggregate(CodeGen(), {"verify_responses": replies})
+    assert {
+        "pass@2/accuracy": 100.0,
+        "pass@1[avg-of-2]/accuracy": 75.0,
+        "majority@2/accuracy": 50.0,
+        "easy/pass@1[avg-of-2]/accuracy": 100.0,
+        "hard/pass@1[avg-of-2]/accuracy": 50.0,
+    } == made["key_metrics"]
