@@ -17,14 +17,14 @@ from typing import Any, get_args
 import attrs
 
 from sandbox.limits import Limits
-from server.settings import LogFormat, Settings, SettingsError, Tier, Value
+from server.settings import Api, LogFormat, Settings, SettingsError, Tier, Value
 from tools.shapes import is_dict
 
 _PREFIX = "CRECHE_"
 _NOT_SETTINGS = frozenset({"CRECHE_CONFIG", "CRECHE_PYTHON"})
 """Variables with our prefix that are read by somebody else: the file's path, and the scripts' interpreter."""
 
-_INHERITED_SECRETS = ("NEMO_GYM_CONFIG_DICT", "CRECHE_SECRET")
+_INHERITED_SECRETS = ("NEMO_GYM_CONFIG_DICT", "CRECHE_SECRET", "CRECHE_JUDGE_KEY")
 """What must not stay in our environment: NeMo Gym puts its whole configuration there, API keys included."""
 
 
@@ -146,6 +146,7 @@ _TYPES: Mapping[str, tuple[type, str]] = {
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "tier": get_args(Tier),
     "log_format": get_args(LogFormat),
+    "judge_api": get_args(Api),
     "log_level": ("debug", "info", "warning", "error"),
 }
 

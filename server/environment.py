@@ -36,6 +36,7 @@ from sandbox.profile import Profile
 from server.claims import READER, read_claims
 from server.session_files import write_file
 from server.toolbox import Toolbox
+from server.verify.verdicts import JudgeFailedError
 from tools.shapes import is_dict, is_list
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from sandbox.launcher import Launcher
     from sandbox.limits import Limits
     from sandbox.observation import CallRecord, Observation
+    from server.verify.judge.model import JudgeModel
     from tools.registry import Tool
 
 TaskT = TypeVar("TaskT")
@@ -183,6 +185,19 @@ class Rollout(Generic[TaskT]):
     final_state: FinalState
     _launcher: Launcher = attrs.field(alias="launcher", repr=False)
     _verifier: Profile = attrs.field(alias="verifier", repr=False)
+    _judge_model: JudgeModel | None = attrs.field(default=None, alias="judge_model", repr=False)
+
+    @property
+    def judge_model(self) -> JudgeModel:
+        """The language model that the operator has given for judging.
+
+        Raises:
+            JudgeFailedError: there is none.
+        """
+        if self._judge_model is None:
+            msg = "no judge is configured: set judge_url and judge_model"
+            raise JudgeFailedError(msg)
+        return self._judge_model
 
     @property
     def calls(self) -> tuple[CallRecord, ...]:

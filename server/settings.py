@@ -14,6 +14,7 @@ from sandbox.limits import MIB, Limits
 
 Tier = Literal["full", "landlock", "none"]
 LogFormat = Literal["auto", "json", "text"]
+Api = Literal["responses", "chat"]
 Value = str | int | float | bool
 
 
@@ -66,6 +67,12 @@ class Settings:
         max_verifications: verdicts computed at once; further ones wait in line. Too many at once make correct
             programs miss their deadlines.
         verify_seconds: how long an environment's `verify` may take.
+        judge_url: endpoint of the language model that verifiers may ask; needs `judge_model`.
+        judge_model: that model's name there.
+        judge_api: ``"responses"`` for ``/v1/responses``, ``"chat"`` for ``/v1/chat/completions``.
+        judge_key: its API key.
+        judge_seconds: how long one call of it may take; failed ones are tried again.
+        judge_calls: calls of it at once.
         limits: bounds of each session that the operator has set, in place of those in the environment's
             profile; a row may only lower what results.
         python: interpreter inside the sessions, if not the one that the environment's profile names.
@@ -101,6 +108,12 @@ class Settings:
     queue_seconds: float = attrs.field(default=3600.0, validator=_positive)
     max_verifications: int = attrs.field(factory=_verifications, validator=_positive)
     verify_seconds: float = attrs.field(default=900.0, validator=_positive)
+    judge_url: str | None = None
+    judge_model: str | None = None
+    judge_api: Api = "responses"
+    judge_key: str | None = attrs.field(default=None, repr=False)
+    judge_seconds: float = attrs.field(default=120.0, validator=_positive)
+    judge_calls: int = attrs.field(default=64, validator=_positive)
     limits: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     python: str | None = None
     site_packages: str | None = None
@@ -128,6 +141,9 @@ class Settings:
         """Check what concerns several keys at once."""
         if (self.tier == "none") != self.unsafe_no_isolation:
             msg = 'tier = "none" and unsafe_no_isolation = true go together: give both or neither'
+            raise SettingsError(msg)
+        if (self.judge_url is None) != (self.judge_model is None):
+            msg = "judge_url and judge_model go together: give both or neither"
             raise SettingsError(msg)
         host = self.bind.rpartition(":")[0]
         if self.unsafe_no_isolation and host not in {"127.0.0.1", "localhost", "[::1]"}:

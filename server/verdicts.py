@@ -23,6 +23,7 @@ from server.states.packing import DamagedError, KeptState
 from server.states.reference import ForgedError
 from server.states.store import States
 from server.verification import Judge
+from server.verify.judge.model import judge_model_of
 
 if TYPE_CHECKING:
     from server.ground import Ground
@@ -45,7 +46,7 @@ class Verdicts:
         environment = ground.environment
         self._ground = ground
         self._tier = settings.tier
-        self._judge = Judge(environment, ground.launcher, settings.verify_seconds)
+        self._judge = Judge(environment, ground.launcher, settings.verify_seconds, judge_model_of(settings))
         self._judging = trio.CapacityLimiter(settings.max_verifications)
         self._states = States.of(settings)
         verifier = {

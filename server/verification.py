@@ -15,11 +15,13 @@ from server.errors import Failure
 from server.logs import get_logger
 from server.mcp.names import bare_names
 from server.verify import VERIFIER
+from server.verify.verdicts import JudgeFailedError
 from server.wire import dump
 
 if TYPE_CHECKING:
     from sandbox.final_state import FinalState
     from sandbox.launcher import Launcher
+    from server.verify.judge.model import JudgeModel
 
 log = get_logger("verification")
 
@@ -36,11 +38,13 @@ class Judge:
         environment: whose verdicts these are.
         launcher: where its verifier's sandboxes come from.
         seconds: how long one verdict may take.
+        judge_model: the language model that verifiers may ask, if there is one.
     """
 
     environment: Environment[Any]
     launcher: Launcher
     seconds: float
+    judge_model: JudgeModel | None = None
 
     async def judge(
         self, session: str | None, task: Any, response: Mapping[str, Any], final_state: FinalState
@@ -59,6 +63,7 @@ class Judge:
             final_state=final_state,
             launcher=self.launcher,
             verifier=self.environment.verifier or VERIFIER,
+            judge_model=self.judge_model,
         )
         try:
             with trio.fail_after(self.seconds):
@@ -75,6 +80,8 @@ class Judge:
 def _failure_of(error: Exception) -> Failure:
     """Sort what a verifier raised: its sandboxes failed it, or it failed."""
     cause = _innermost(error)
+    if isinstance(cause, JudgeFailedError):
+        return Failure("judge_failed", str(cause))
     if isinstance(cause, SandboxError):
         return Failure("provider_unavailable", f"a sandbox of the verifier failed: {cause}")
     return Failure("verifier_error", f"the verifier raised {type(cause).__name__}")

@@ -30,7 +30,10 @@ _OURS = ("server", "tools", "sandbox")
 _FAR_SIDE = (judging, judging_candidate, judging_program, judging_test)
 """What runs inside verifiers' sandboxes is found by name there, so nothing here names it."""
 
-_VERDICT_SETTINGS = ("verify_seconds", "max_verifications", "python", "site_packages")
+_VERDICT_SETTINGS = (
+    *("verify_seconds", "max_verifications", "python", "site_packages"),
+    *("judge_url", "judge_model", "judge_api"),
+)
 
 
 def source_digest(environment: Environment[Any]) -> str:

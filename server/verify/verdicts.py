@@ -14,6 +14,10 @@ class UnusableTestError(Exception):
     """The data set's own test cannot be run in this mode, whoever the candidate is: that is no verdict."""
 
 
+class JudgeFailedError(Exception):
+    """A language model that should judge could not be asked. Our failure; the message tells of no task."""
+
+
 class CaseVerdict(enum.StrEnum):
     """How a case ended. Every one but `PASSED` is the solution's failure, never ours."""
 

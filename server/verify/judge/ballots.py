@@ -1,0 +1,65 @@
+"""One question to a judge, as often as it takes: votes, and the label that they agree on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import trio
+
+from sandbox.bare import bare_exceptions
+from server.verify.judge.labels import read_label
+from server.verify.judge.model import JudgeModel
+from server.verify.judge.prompts import Template
+
+
+@attrs.frozen
+class Ballot:
+    """What came of one question.
+
+    Attributes:
+        label: the one that more than half of the well-formed votes gave, or None.
+        evaluations: every request and response, with its label, as a verify reply echoes them.
+    """
+
+    label: str | None
+    evaluations: list[dict[str, Any]] = attrs.field(repr=False)
+
+
+async def cast(
+    model: JudgeModel,
+    template: Template,
+    values: Mapping[str, str],
+    *,
+    votes: int = 1,
+    hostile: frozenset[str] | None = None,
+) -> Ballot:
+    """Ask a question `votes` times at once.
+
+    Votes that cannot be read are left out; if none can be, or no label has a majority of the others, there is
+    no label.
+
+    Raises:
+        JudgeFailedError: a call failed.
+        TemplateError: the template and the values do not fit.
+    """
+    messages = template.messages(values, hostile)
+    evaluations: list[dict[str, Any]] = [{} for _ in range(votes)]
+
+    async def vote(number: int) -> None:
+        answer = await model.ask(messages)
+        evaluations[number] = {
+            "responses_create_params": dict(answer.request),
+            "response": dict(answer.response),
+            "verdict_label": read_label(answer.text, template.labels),
+        }
+
+    with bare_exceptions():
+        async with trio.open_nursery() as nursery:
+            for number in range(votes):
+                nursery.start_soon(vote, number)
+    labels = [evaluation["verdict_label"] for evaluation in evaluations if evaluation["verdict_label"]]
+    label, count = Counter(labels).most_common(1)[0] if labels else (None, 0)
+    return Ballot(label if 2 * count > len(labels) else None, evaluations)

@@ -1,0 +1,199 @@
+"""One call of a judge's endpoint, or the certainty that it failed.
+
+httpx comes with the extra ``judge``: a server without a judge has no business with an HTTP client, so it is
+imported when the first question is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+import trio
+
+from server.verify.json_types import is_array, is_object
+from server.verify.verdicts import JudgeFailedError
+
+if TYPE_CHECKING:
+    import httpx
+
+    from server.settings import Settings
+
+Api = Literal["responses", "chat"]
+
+_PATHS: Mapping[str, str] = {"responses": "/v1/responses", "chat": "/v1/chat/completions"}
+_MAX_BODY = 8 * 1024 * 1024
+_AGAIN = frozenset({408, 409, 425, 429})
+_SERVER_ERRORS = 500
+_MARGIN_SECONDS = 5.0
+_LONGEST_PAUSE = 30.0
+
+
+@attrs.frozen
+class Answer:
+    """What a judge answered.
+
+    Attributes:
+        text: all of its last message; empty when it said nothing.
+        request: what it was asked, as it was sent.
+        response: its whole reply.
+    """
+
+    text: str
+    request: Mapping[str, Any] = attrs.field(repr=False)
+    response: Mapping[str, Any] = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class JudgeModel:
+    """An endpoint and a model, and how patiently they are asked. One serves all verdicts of a server.
+
+    Attributes:
+        url: the endpoint, with or without ``/v1``.
+        model: its name there.
+        api: which of the two protocols it speaks.
+        key: goes into ``Authorization: Bearer``.
+        params: more of the request: temperature, max_output_tokens, …
+        seconds: one try, from connecting to the last byte.
+        tries: how often a question is asked until a call succeeds.
+        pause_seconds: before the second try; doubled before each further one, and shuffled.
+        limiter: how many calls there may be at once.
+    """
+
+    url: str
+    model: str
+    api: Api = "responses"
+    key: str | None = attrs.field(default=None, repr=False)
+    params: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    seconds: float = 120.0
+    tries: int = 5
+    pause_seconds: float = 0.5
+    limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(64), eq=False)
+
+    async def ask(self, messages: Sequence[Mapping[str, str]]) -> Answer:
+        """Return the answer to `messages`.
+
+        Raises:
+            JudgeFailedError: no try succeeded, or the caller's deadline is too near for another. Says how.
+        """
+        import httpx  # noqa: PLC0415  # see above
+
+        turns = [dict(message) for message in messages]
+        request = {**self.params, "model": self.model, _MESSAGES[self.api]: turns}
+        why = "there was no time to ask it"
+        async with httpx.AsyncClient(trust_env=False, timeout=None) as client:  # noqa: S113  # `_try` has one
+            for number in range(self.tries):
+                deadline = min(
+                    trio.current_time() + self.seconds, trio.current_effective_deadline() - _MARGIN_SECONDS
+                )
+                if number and trio.current_time() >= deadline:
+                    break
+                async with self.limiter:
+                    tried = await self._try(client, request, deadline)
+                if isinstance(tried, Answer):
+                    return tried
+                why = tried.why
+                if not tried.again or number + 1 == self.tries:
+                    break
+                await trio.sleep(self._pause(number, tried.after))
+        msg = f"the judge failed: {why}"
+        raise JudgeFailedError(msg)
+
+    async def _try(
+        self, client: httpx.AsyncClient, request: Mapping[str, Any], deadline: float
+    ) -> Answer | _Failed:
+        import httpx  # noqa: PLC0415  # see above
+
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        url = self.url.rstrip("/").removesuffix("/v1") + _PATHS[self.api]
+        body = bytearray()
+        with trio.CancelScope(deadline=deadline) as scope:
+            try:
+                async with client.stream("POST", url, json=request, headers=headers) as reply:
+                    async for part in reply.aiter_bytes():
+                        body += part
+                        if len(body) > _MAX_BODY:
+                            scope.cancel()  # and not `return`, which would leave httpx's generators behind
+            except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+                return _Failed(f"{type(error).__name__}", again=not isinstance(error, httpx.InvalidURL))
+            return self._read(reply, bytes(body), request)
+        if len(body) > _MAX_BODY:
+            return _Failed(f"its reply is longer than {_MAX_BODY} bytes", again=False)
+        return _Failed("it did not answer in time", again=True)
+
+    def _read(self, reply: httpx.Response, body: bytes, request: Mapping[str, Any]) -> Answer | _Failed:
+        status = reply.status_code
+        if not reply.is_success:
+            again = status in _AGAIN or status >= _SERVER_ERRORS
+            return _Failed(f"it answered with status {status}", again=again, after=_after(reply))
+        try:
+            value = json.loads(body)
+            text = _text_of_responses(value) if self.api == "responses" else _text_of_chat(value)
+        except (ValueError, RecursionError):
+            return _Failed("its reply is no reply of that API", again=True)
+        return Answer(text, request, value)
+
+    def _pause(self, number: int, after: float) -> float:
+        pause: float = self.pause_seconds * 2**number * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
+        return min(_LONGEST_PAUSE, max(pause, after))
+
+
+def judge_model_of(settings: Settings) -> JudgeModel | None:
+    """Return the model that a server's settings name, if they do."""
+    if settings.judge_url is None or settings.judge_model is None:
+        return None
+    return JudgeModel(
+        url=settings.judge_url,
+        model=settings.judge_model,
+        api=settings.judge_api,
+        key=settings.judge_key,
+        seconds=settings.judge_seconds,
+        limiter=trio.CapacityLimiter(settings.judge_calls),
+    )
+
+
+_MESSAGES: Mapping[str, str] = {"responses": "input", "chat": "messages"}
+
+
+@attrs.frozen
+class _Failed:
+    """A try that brought no answer: why, whether another may, and how long the endpoint asks to wait."""
+
+    why: str
+    again: bool = attrs.field(kw_only=True)
+    after: float = attrs.field(kw_only=True, default=0.0)
+
+
+def _after(reply: httpx.Response) -> float:
+    try:
+        return max(0.0, float(reply.headers.get("Retry-After", "0")))
+    except ValueError:
+        return 0.0
+
+
+def _text_of_responses(value: Any) -> str:
+    """Return the text of the last message; what is no response at all raises ValueError."""
+    output = value.get("output") if is_object(value) else None
+    if not is_array(output) or value.get("error"):
+        raise ValueError
+    messages = [item for item in output if is_object(item) and item.get("type", "message") == "message"]
+    return _text(messages[-1].get("content")) if messages else ""
+
+
+def _text_of_chat(value: Any) -> str:
+    choices = value.get("choices") if is_object(value) else None
+    message = choices[0].get("message") if is_array(choices) and choices and is_object(choices[0]) else None
+    if not is_object(message):
+        raise ValueError
+    return _text(message.get("content"))
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content if is_array(content) else []
+    texts = [part.get("text") for part in parts if is_object(part)]
+    return "".join(text for text in texts if isinstance(text, str))

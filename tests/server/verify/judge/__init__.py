@@ -1,0 +1,1 @@
+"""The judge, against an endpoint that misbehaves."""
