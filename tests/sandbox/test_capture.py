@@ -8,7 +8,6 @@ import socket
 import time
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -17,10 +16,6 @@ from sandbox.capture import MAX_DEPTH, MAX_REJECTED, capture_tree
 from sandbox.final_state import CapturedFile
 from sandbox.limits import Limits
 from tests.sandbox.faults import open_descriptors
-from tests.sandbox.handlers import PROFILE, SMALL, run, value
-
-if TYPE_CHECKING:
-    from sandbox.launcher import Launcher
 
 SECRET = b"nobody in a sandbox may read this"
 
@@ -224,85 +219,3 @@ def test_no_descriptor_is_left_open_by_a_hostile_tree(top: Path) -> None:
     before = open_descriptors()
     capture(top)
     assert before == open_descriptors()
-
-
-HOSTILE = r"""
-import os, socket
-os.symlink("/etc/passwd", "passwd")
-os.symlink("/", "root")
-os.symlink("/proc/self/environ", "environ")
-os.symlink("/workspace", "around")
-os.mkfifo("fifo")
-open("one", "w").close(); os.link("one", "two")
-listening = socket.socket(socket.AF_UNIX); listening.bind("socket")
-with open("sparse", "wb") as file:
-    try: file.truncate(1 << 40)
-    except OSError: pass
-open(b"bad-\xff", "w").close()
-os.mkdir("shut"); open("shut/file", "w").write("found"); os.chmod("shut/file", 0); os.chmod("shut", 0)
-try: os.link("/etc/hostname", "stolen")
-except OSError as error: result = type(error).__name__
-open("honest", "w").write("kept")
-"""
-
-
-async def test_a_hostile_tree_of_a_session_is_captured_without_what_it_points_at(launcher: Launcher) -> None:
-    async with launcher.open_sandbox(PROFILE) as box:
-        assert await value(box, HOSTILE) in ("PermissionError", "OSError")
-        final = await box.finish()
-    assert {"honest": b"kept", "shut/file": b"found"} == {
-        path: file.data for path, file in final.files.items()
-    }
-    assert {
-        "passwd": "symbolic link",
-        "root": "symbolic link",
-        "environ": "symbolic link",
-        "around": "symbolic link",
-        "fifo": "FIFO",
-        "one": "hard link: the file has more than one name",
-        "two": "hard link: the file has more than one name",
-        "socket": "socket",
-        "sparse": "too large: the final state's bytes are used up",
-        "bad-\\xff": "its name is not UTF-8",
-    } == {entry.path: entry.reason for entry in final.rejected}
-
-
-async def test_a_session_cannot_make_what_an_inode_budget_forbids(launcher: Launcher) -> None:
-    async with launcher.open_sandbox(PROFILE, SMALL) as box:
-        made = (
-            "n = 0\n"
-            "try:\n"
-            "  while 1: open(str(n), 'w').close(); n += 1\n"
-            "except OSError as error: result = [n, error.errno]"
-        )
-        count, error = await value(box, made)
-        final = await box.finish()
-    assert 28 == error  # ENOSPC
-    assert count < SMALL.disk_inodes
-    assert SMALL.final_state_files == len(final.files)
-    assert count - SMALL.final_state_files == len(final.rejected)
-
-
-async def test_two_thousand_directories_deep_in_a_session(launcher: Launcher) -> None:
-    async with launcher.open_sandbox(PROFILE) as box:
-        await value(box, "import os\nfor n in range(2000): os.mkdir('d'); os.chdir('d')")
-        final = await box.finish()
-    assert {} == final.files
-    assert [f"deeper than {MAX_DEPTH} directories"] == [entry.reason for entry in final.rejected]
-
-
-async def test_files_outside_of_the_workspace_are_not_captured(launcher: Launcher) -> None:
-    async with launcher.open_sandbox(PROFILE) as box:
-        await value(
-            box, "open('/tmp/a', 'w').close(); open('/dev/shm/b', 'w').close(); open('c', 'w').close()\n"
-        )
-        assert ["c"] == list((await box.finish()).files)
-
-
-async def test_the_workspace_itself_can_be_made_unusable_and_captured_all_the_same(
-    launcher: Launcher,
-) -> None:
-    async with launcher.open_sandbox(PROFILE) as box:
-        await value(box, "import os; open('a', 'w').write('x'); os.chmod('/workspace', 0)\n")
-        await run(box, "import os, shutil; os.rename('/workspace', '/workspace2')\n")
-        assert ["a"] == list((await box.finish()).files)

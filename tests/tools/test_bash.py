@@ -106,6 +106,7 @@ def test_a_syntax_error_names_the_line(lane: Lane) -> None:
     assert "line 3: syntax error near unexpected token `then'" in lane.call(command="\n\nif then").stderr
 
 
+@pytest.mark.orphans
 @pytest.mark.parametrize(
     ("command", "code"),
     [

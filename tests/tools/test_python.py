@@ -1,7 +1,7 @@
+"""Cells of Python as a model writes them: results, tracebacks, interrupts, and what a cell breaks."""
+
 from __future__ import annotations
 
-import base64
-import importlib.util
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,10 +15,6 @@ from tools.python import python
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-needs_matplotlib = pytest.mark.skipif(
-    importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
-)
 
 
 @pytest.fixture(name="lane")
@@ -293,47 +289,6 @@ def test_a_forked_child_that_runs_out_of_the_cell_ends_there(lane: Lane) -> None
     got = lane.call(code=code.format("1/0") + "status")
     assert "1" == got.value["result"]
     assert got.stderr.endswith("ZeroDivisionError: division by zero\n")
-
-
-@needs_matplotlib
-def test_open_figures_come_back_as_pictures_and_are_closed(lane: Lane) -> None:
-    code = (
-        "import matplotlib.pyplot as plt\nfor n in 1, 2:\n    plt.figure()\n    plt.plot([1, n])\nplt.show()"
-    )
-    got = lane.call(code=code)
-
-    assert "" == got.stderr
-    images = got.value["images"]
-    assert 2 == len(images)
-    assert all(base64.b64decode(each).startswith(b"\x89PNG") for each in images)
-    assert images[0] != images[1]
-    assert seen("[]") == lane.call(code="plt.get_fignums()")
-    assert images == lane.call(code=code).value["images"]
-
-
-@needs_matplotlib
-def test_figures_of_a_failed_cell_come_back_too(lane: Lane) -> None:
-    got = lane.call(code="import matplotlib.pyplot as plt\nplt.plot([1])\n1/0")
-
-    assert ["images", "result"] == sorted(got.value)
-    assert got.error is not None
-
-
-@needs_matplotlib
-def test_a_figure_that_cannot_be_drawn_is_the_cells_error(lane: Lane) -> None:
-    got = lane.call(code="import matplotlib.pyplot as plt\nplt.title('$\\\\nonesuch$')\n5")
-
-    assert {"result": None} == got.value
-    assert "ParseFatalException" in got.stderr or "ValueError" in got.stderr
-    assert seen("[]") == lane.call(code="plt.get_fignums()")
-
-
-@needs_matplotlib
-def test_too_many_figures_are_left_out_and_said_to_be(lane: Lane) -> None:
-    got = lane.call(code="import matplotlib.pyplot as plt\nfor _ in range(18): plt.figure(figsize=(1, 1))")
-
-    assert 16 == len(got.value["images"])
-    assert "[figures left out, being too many or too large: 2]\n" == got.stderr
 
 
 def test_the_model_is_told_what_the_tool_takes() -> None:
