@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import attrs
@@ -48,7 +49,9 @@ def creche_serve(environment: str, *arguments: str) -> list[str]:
 
 
 @asynccontextmanager
-async def open_server(command: Sequence[str]) -> AsyncIterator[ChildServer]:
+async def open_server(
+    command: Sequence[str], *, temporary: Path | None = None, log: Path | None = None
+) -> AsyncIterator[ChildServer]:
     """Start a server and wait for the line with its URL; on the way out send SIGTERM and wait for its end.
 
     Shielded on the way out, with a deadline, after which it is killed. Only the process started here is ever
@@ -56,13 +59,21 @@ async def open_server(command: Sequence[str]) -> AsyncIterator[ChildServer]:
 
     Args:
         command: what to start. Its first line on stdout has the URL as one of its words.
+        temporary: its TMPDIR, in place of ours.
+        log: where its stderr goes, in place of ours.
 
     Raises:
         ServerFailedError: it did not become ready.
     """
-    process = await trio.lowlevel.open_process(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-    )
+    with ExitStack() as opened:
+        process = await trio.lowlevel.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=opened.enter_context(log.open("ab")) if log is not None else None,
+            env=os.environ | {"TMPDIR": str(temporary)} if temporary is not None else None,
+            start_new_session=True,
+        )
     server = ChildServer("", process.pid)
     try:
         server.url = await _await_url(process)

@@ -12,17 +12,14 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
-from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import (
-    serve as serve_with_hypercorn,  # pyright: ignore[reportUnknownVariableType]  # its WSGI half is untyped
-)
 
 from sandbox.bare import bare_exceptions
+from server.connections import serve_connections
 from server.errors import StartupError
 from server.house import open_house
 
@@ -37,6 +34,10 @@ LINGER_SECONDS = 2.0
 
 BACKLOG = 2048
 """Connections that may wait to be accepted: an agent opens a thousand at once."""
+
+UNREAD_SECONDS = 600
+"""How long a client may read nothing of a reply, or be out of reach, before the kernel drops its
+connection."""
 
 
 def hypercorn_config(settings: Settings) -> Config:
@@ -58,7 +59,7 @@ def hypercorn_config(settings: Settings) -> Config:
 
 
 def open_listener(bind: str) -> socket.socket:
-    """Return a listening socket for ``HOST:PORT``, which every connection inherits TCP_NODELAY from.
+    """Return a listening socket for ``HOST:PORT``, which every connection inherits its options from.
 
     Raises:
         StartupError: the address is none, or cannot be listened on.
@@ -72,6 +73,7 @@ def open_listener(bind: str) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         listener.bind((host, int(port)))
         listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
@@ -104,16 +106,19 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> int:
             with bare_exceptions():
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(ending.follow, signals)
-                    (url,) = await nursery.start(_run_hypercorn, house, settings, listener, ending)
-                    announce(_ready_line(house, settings, url))
+                    await nursery.start(_serve_http, house, settings, listener, ending)
+                    announce(_ready_line(house, settings, listener))
                     await ending.over.wait()
                     nursery.cancel_scope.cancel()
         return ending.status
 
 
-def _ready_line(house: House, settings: Settings, url: str) -> str:
-    name = house.sessions.environment.name
-    return f"creche: {name} ready on {url} (tier {settings.tier}, pid {os.getpid()})"
+def _ready_line(house: House, settings: Settings, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return (
+        f"creche: {house.sessions.environment.name} ready on {url} (tier {settings.tier}, pid {os.getpid()})"
+    )
 
 
 @attrs.define(eq=False)
@@ -144,23 +149,17 @@ class Ending:
                     nursery.start_soon(self._sessions.drain, self._grace_seconds)
 
 
-async def _run_hypercorn(
+async def _serve_http(
     house: House,
     settings: Settings,
     listener: socket.socket,
     ending: Ending,
-    task_status: trio.TaskStatus[list[str]],
+    task_status: trio.TaskStatus[None],
 ) -> None:
-    config = hypercorn_config(settings)
-    config.bind = [f"fd://{os.dup(listener.fileno())}"]  # Hypercorn closes what it is given
-    run = partial(
-        serve_with_hypercorn,
-        house.front,  # type: ignore[arg-type]  # Hypercorn's own, narrower notion of an ASGI application
-        config,
-        shutdown_trigger=ending.wished.wait,
-        mode="asgi",
-    )
+    listening = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
     async with trio.open_nursery() as nursery:
-        urls: list[str] = await nursery.start(run)
-        task_status.started(urls)
+        await nursery.start(
+            serve_connections, house.front, hypercorn_config(settings), listening, ending.wished.wait
+        )
+        task_status.started()
     ending.over.set()

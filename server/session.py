@@ -227,7 +227,7 @@ class LiveSession:
         try:
             allowed = self._ground.environment.allowed_tools(self.task)
             self.allowed = None if allowed is None else frozenset(allowed)
-            with trio.fail_at(deadline):
+            with trio.move_on_at(deadline) as patience:
                 await self._ground.environment.seed_session(Session(self.id, box.limits, box), self.task)
         except Gone as error:
             kind = "session_lost" if error.ending == Ending.CAGE_LOST else "creche:seed_failed"
@@ -238,8 +238,11 @@ class LiveSession:
             log.exception("seed_session raised", session=self.id, environment=self._ground.environment.name)
             self._fail("creche:seed_failed", f"seed_session raised {type(error).__name__}")
         else:
-            return True
-        return False
+            if patience.cancelled_caught:
+                self._fail(
+                    "creche:seed_failed", f"seeding took longer than {self.limits.session_seconds:g} s"
+                )
+        return self.failure is None
 
     async def _serve(self, box: Box, deadline: float) -> Ending:
         """Take calls until the session is to end; return the road by which."""

@@ -140,6 +140,16 @@ async def test_a_seed_that_fails_is_a_masked_rollout(player: Player) -> None:
     assert "no such luck" not in fields["failure_reason"]
 
 
+async def test_a_seed_that_outlasts_its_session_is_masked(player: Player) -> None:
+    row = {"expected": 3, "seed": "dawdle", "limits": {"session_seconds": 0.5}}
+    await player.seed(row)
+    with pytest.raises(SessionLost):
+        await player.call("add", by=1)
+    fields = await player.verify(row)
+    reason = "seeding took longer than 0.5 s"
+    assert ("creche:seed_failed", reason) == (fields["failure_kind"], fields["failure_reason"])
+
+
 async def test_a_row_may_lower_limits_and_never_raise_them(player: Player) -> None:
     with pytest.raises(InvalidBody, match="call_seconds"):
         await player.seed({"expected": 3, "limits": {"call_seconds": 10_000}})

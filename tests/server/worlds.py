@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import trio
 
 from sandbox.launcher import open_launcher
 from server.cookies import CookieSigner
@@ -64,6 +65,8 @@ class Counting(Environment[CountTask]):
         if task.seed == "raise":
             msg = "no such luck"
             raise LookupError(msg)
+        if task.seed == "dawdle":
+            await trio.sleep_forever()
         await session.write_file("count.txt", str(task.start))
 
     async def verify(self, rollout: Rollout[CountTask]) -> Verdict:
