@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import attrs
 import click
 import trio
 from rich.console import Console
@@ -16,40 +17,73 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from scripts.child_server import ServerFailedError, creche_serve, open_server
 from scripts.soaking import report
+from scripts.soaking.kills import kill_servers, problems, summary
 from scripts.soaking.soak import SETTINGS, soak
+
+
+@attrs.frozen
+class _Plan:
+    """What to do, with which chance, and how much of it at a time."""
+
+    seed: int
+    clients: int
+    log: Path
+    console: Console
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--sessions", type=click.IntRange(min=4), metavar="N", help="Play N sessions, then look what is left."
+    "--sessions", type=click.IntRange(min=4), metavar="N", help="Play N sessions; look what is left."
+)
+@click.option(
+    "--kills", type=click.IntRange(min=1), metavar="N", help="Kill N servers in the middle of soaks."
 )
 @click.option("--seed", type=int, default=0, metavar="S", help="Decides the mix; the default is 0.")
 @click.option(
     "--clients", type=click.IntRange(min=1), default=32, metavar="C", help="At a time; 32 by default."
 )
-def main(sessions: int | None, seed: int, clients: int) -> None:
+def main(sessions: int | None, kills: int | None, seed: int, clients: int) -> None:
     """Make a server's life hard and look whether it shows. Exit status 0 only if it does not.
 
-    The same seed gives the same mix. What the servers log is kept in a file whose name is printed.
+    Without options that say what to do, 1,000 sessions are played. The same seed gives the same mix. What the
+    servers log is kept in a file whose name is printed.
     """
     console = Console()
+    plan = _Plan(seed, clients, Path(tempfile.mkdtemp(prefix="creche-soak-")) / "server.log", console)
+    console.print(f"the servers' log: {plan.log}", highlight=False)
+    good = True
     try:
-        good = trio.run(_run, sessions or 1000, seed, clients, console)
+        if sessions or not kills:
+            good &= trio.run(_soak, sessions or 1000, plan)
+        if kills:
+            good &= trio.run(_kill, kills, plan)
     except ServerFailedError as error:
         click.echo(f"soak: {error}", err=True)
         sys.exit(1)
     sys.exit(0 if good else 1)
 
 
-async def _run(sessions: int, seed: int, clients: int, console: Console) -> bool:
-    log = Path(tempfile.mkdtemp(prefix="creche-soak-")) / "server.log"
-    console.print(f"the server's log: {log}", highlight=False)
-    with tempfile.TemporaryDirectory() as folder, _progress("sessions", sessions, console) as tick:
-        temporary = Path(folder)
-        async with open_server(creche_serve("workbench", *SETTINGS), temporary=temporary, log=log) as server:
-            result = await soak(server, temporary, sessions=sessions, seed=seed, clients=clients, tick=tick)
-    report.show(result, seed, console)
+async def _soak(sessions: int, plan: _Plan) -> bool:
+    with _temporary() as temporary, _progress("sessions", sessions, plan.console) as tick:
+        command = creche_serve("workbench", *SETTINGS)
+        async with open_server(command, temporary=temporary, log=plan.log) as server:
+            result = await soak(
+                server, temporary, sessions=sessions, seed=plan.seed, clients=plan.clients, tick=tick
+            )
+    report.show(result, plan.seed, plan.console)
     return not result.problems()
+
+
+async def _kill(count: int, plan: _Plan) -> bool:
+    with _temporary() as temporary, _progress("kills", count, plan.console) as tick:
+        kills = await kill_servers(count, temporary, plan.log, plan.seed, plan.clients, tick)
+    return report.show_figures(summary(kills), problems(kills), plan.console)
+
+
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 @contextmanager

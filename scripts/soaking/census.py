@@ -115,23 +115,17 @@ def descendants_now(pid: int) -> Iterator[int]:
         yield from descendants(pid)
 
 
-def survivors(since: set[int]) -> list[int]:
-    """Return the living processes below this one that are not in `since`, reaping those that are dead.
-
-    Right only where this process is a subreaper and waits for none of its new children elsewhere.
-    """
-    return [pid for pid in descendants_now(os.getpid()) if pid not in since and not _is_dead(pid)]
-
-
 def groups_of(pid: int) -> list[Path]:
     """Return the control group folders that are named after a server."""
     return list(_groups(_CGROUPS, f"creche-{pid}-", _CGROUP_DEPTH))
 
 
-def _is_dead(pid: int) -> bool:
-    with suppress(ChildProcessError):
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return True
+def is_dead(pid: int, *, reap: bool = False) -> bool:
+    """Whether a process has ended; `reap` waits for one that is a child of ours."""
+    if reap:
+        with suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                return True
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"Z", b"X")
     except (FileNotFoundError, ProcessLookupError):

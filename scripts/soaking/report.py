@@ -25,6 +25,16 @@ def show(result: Result, seed: int, console: Console) -> None:
         console.print("every session ended as it must; all is back at the baseline", style="green")
 
 
+def show_figures(figures: str, problems: list[str], console: Console) -> bool:
+    """Print a line of figures and what was wrong; return whether nothing was."""
+    console.print(figures, highlight=False)
+    for problem in problems:
+        console.print(problem, style="red", highlight=False, markup=False)
+    if not problems:
+        console.print("all was as it must be", style="green")
+    return not problems
+
+
 def _played(result: Result) -> Table:
     table = Table("session", "times", title="What was played", title_justify="left")
     for name, times in result.tally.played.most_common():
