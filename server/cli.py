@@ -89,6 +89,53 @@ def tools(environment: str) -> None:
     click.echo(json.dumps(definitions, indent=2))
 
 
+@main.command()
+@click.argument("environment")
+@click.option("--rows", type=click.Path(path_type=Path), help="Rows of the environment, as JSON lines.")
+@click.option("--most", default=3, show_default=True, help="How many rows of the file to play.")
+@click.option("--attack", "numbers", type=int, multiple=True, help="Only the attack of this number.")
+@click.option("--cpu-seconds", type=float, help="The verifier's bound of processor time, to attack it too.")
+@click.option("--config", type=click.Path(), metavar="FILE", help="The server's settings.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One setting.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the report there too, as Markdown.")
+@click.option("--json", "is_json", is_flag=True, help="Print the findings as JSON.")
+def redteam(  # noqa: PLR0913, PLR0917  # one parameter per option
+    environment: str,
+    rows: Path | None,
+    most: int,
+    numbers: tuple[int, ...],
+    cpu_seconds: float | None,
+    config: str | None,
+    assignments: tuple[str, ...],
+    output: Path | None,
+    is_json: bool,  # noqa: FBT001  # click passes flags so
+) -> None:
+    """Attack ENVIRONMENT's verifier as a model would, and report what it falls for.
+
+    Plays an agent that does nothing, the row's reference solution, and every known attack that applies.
+    Exit status 0 when all of them were held, 1 when one was not, 2 when nothing could be attacked.
+    """
+    from rich.console import Console  # noqa: PLC0415  # only this command
+
+    from server.redteam import campaign, command, report  # noqa: PLC0415
+
+    settings = _settings(config, ("log_level=error", *assignments), environment=environment)
+    drop_secrets()
+    logs.configure(settings)
+    try:
+        findings = command.run(settings, rows, most, numbers, cpu_seconds)
+    except (StartupError, command.NothingToAttackError, campaign.UnusableRowError) as error:
+        click.echo(f"creche: {error}", err=True)
+        sys.exit(2)
+    if output is not None:
+        output.write_text(report.markdown(findings), encoding="utf-8")
+    if is_json:
+        click.echo(json.dumps(report.as_json(findings), indent=1))
+    else:
+        report.show(findings, Console())
+    sys.exit(1 if findings.holes or findings.problems else 0)
+
+
 @main.command("verify-receipt")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--public-key", type=click.Path(path_type=Path), help="PEM file, for receipts that have one.")

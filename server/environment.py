@@ -70,6 +70,8 @@ class Environment(Generic[TaskT]):
         final_variables: global variables of the `python` tool's interpreter whose values are asked for when a
             session is verified, just before it is killed. See `Rollout.claimed`.
         final_variables_seconds: how long that may take.
+        examples: rows to try it with: `creche redteam` plays them. An ``oracle`` in one of them, ``{"calls":
+            [[tool, arguments], …], "text": …}``, is the rollout that does the task.
     """
 
     name: ClassVar[str] = ""
@@ -79,6 +81,7 @@ class Environment(Generic[TaskT]):
     stateless: ClassVar[bool] = False
     final_variables: ClassVar[tuple[str, ...]] = ()
     final_variables_seconds: ClassVar[float] = 5.0
+    examples: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the subclass its default name."""

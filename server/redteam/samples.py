@@ -1,0 +1,66 @@
+"""Rows to attack the shipped environments with, where nobody brings any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_PROMPT = {"input": [{"role": "user", "content": "Do the task."}]}
+
+
+def _row(**fields: Any) -> dict[str, Any]:
+    return {"responses_create_params": _PROMPT, **fields}
+
+
+_CODE_GEN = (
+    _row(
+        verifier_metadata={
+            "unit_tests": {
+                "inputs": ["4 a\n", "5 b\n", "12 xyz\n"],
+                "outputs": ["8\nfirst 2.5\n", "10\nsecond 7.25\n", "24\nthird 0.125\n"],
+            }
+        },
+        solution=(
+            "number, _ = input().split()\nprint(int(number) * 2)\n"
+            "print({'4': 'first 2.5', '5': 'second 7.25', '12': 'third 0.125'}[number])"
+        ),
+    ),
+    _row(
+        verifier_metadata={
+            "test": (
+                "def check(candidate):\n"
+                "    assert candidate([3, 1, 2]) == [1, 2, 3]\n"
+                "    assert candidate([]) == []\n"
+                "    assert abs(mean(candidate([0.5, 0.25])) - 0.375) < 1e-6\n"
+            ),
+            "entry_point": "in_order",
+            "prompt": (
+                "def mean(xs):\n    return sum(xs) / len(xs)\n\n\n"
+                "def in_order(xs):\n    '''Return xs in ascending order.'''\n"
+            ),
+        },
+        canonical_solution="    return sorted(xs)\n",
+    ),
+)
+
+SAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "code_gen": _CODE_GEN,
+    "workbench": (
+        _row(
+            files={"notes.txt": "two\none\n"},
+            expected_files={"sorted.txt": "one\ntwo\nonly the server knows this line\n", "draft.txt": None},
+        ),
+    ),
+    "math_with_code": (_row(expected_result="1764"),),
+    "example_session_state_mgmt": (
+        _row(initial_count=3, expected_count=6, oracle={"calls": [["increment_counter", {"count": 3}]]}),
+    ),
+    "example_multi_step": (
+        _row(
+            expected_synonym_values=[711, 407],
+            minefield_label_value=5,
+            oracle={"calls": [["extract_synonym_values", {"synonym_values": [711, 407]}]]},
+        ),
+    ),
+}
+"""Environment's name to rows."""
