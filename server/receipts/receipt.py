@@ -121,6 +121,10 @@ def _final_state(kept: KeptState) -> dict[str, Any]:
 def _calls(kept: KeptState) -> dict[str, Any]:
     state = kept.final_state
     seed = {"session": kept.session, "row": dict(kept.row), "tier": kept.tier, "limits": dict(kept.limits)}
-    end = {"final_state": root(manifest(state)), "ended_by": str(state.ended_by)}
+    end = {
+        "final_state": root(manifest(state)),
+        "ended_by": str(state.ended_by),
+        "claims": dict(state.claims),
+    }
     events = [seed, *map(call_event, state.calls), end]
     return {"count": len(state.calls), "chain": head(events)}
