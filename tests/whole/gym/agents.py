@@ -1,0 +1,112 @@
+"""NeMo Gym's own agent and environment server, without its orchestration.
+
+The whole configuration goes in by the environment, where NeMo Gym takes it as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+
+from tests.whole.gym.home import Home
+from tests.whole.servers import free_port, started
+
+_READY_SECONDS = 120.0
+
+
+@attrs.frozen
+class Runner:
+    """Something that plays rollouts: an agent, or an environment server with an agent behind it.
+
+    Attributes:
+        url: its address.
+    """
+
+    url: str
+
+    def run(self, row: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Play a row and return its line in the rollouts file."""
+        reply = httpx.post(f"{self.url}/run", json={**row, **more}, timeout=150)
+        assert 200 == reply.status_code, reply.text
+        rollout: dict[str, Any] = reply.json()
+        return rollout
+
+
+def outputs(rollout: Mapping[str, Any]) -> list[str]:
+    """Return what the model was shown for its calls."""
+    items = rollout["response"]["output"]
+    return [item["output"] for item in items if item["type"] == "function_call_output"]
+
+
+@contextmanager
+def open_runners(gym: Home, folder: Path, resources_port: int, model_port: int) -> Iterator[list[Runner]]:
+    """Run simple_agent and an environment server in front of it; yield the two.
+
+    Args:
+        gym: where NeMo Gym is.
+        folder: for their logs.
+        resources_port: the resources server's.
+        model_port: the model's.
+    """
+    agent_port, environment_port = free_port(), free_port()
+    local = {"entrypoint": "app.py", "host": "127.0.0.1"}
+    resources = {"type": "resources_servers", "name": "resources"}
+    agent = {
+        **local,
+        "port": agent_port,
+        "resources_server": resources,
+        "model_server": {"type": "responses_api_models", "name": "policy_model"},
+    }
+    environment = {
+        **local,
+        "port": environment_port,
+        "resources_server": resources,
+        "agent_server": {"type": "responses_api_agents", "name": "agent"},
+        "resources_tool_transports": ["direct_http"],
+        "cleanup_timeout_seconds": 60,
+    }
+    config = {
+        "head_server": {"host": "127.0.0.1", "port": free_port()},
+        "dry_run": False,
+        "observability_enabled": True,
+        "agent": {"responses_api_agents": {"simple_agent": agent}},
+        "environment": {"environment_servers": {"single_agent_turn_legacy": environment}},
+        "resources": {"resources_servers": {"own": {"host": "127.0.0.1", "port": resources_port}}},
+        "policy_model": {"responses_api_models": {"own": {"host": "127.0.0.1", "port": model_port}}},
+    }
+    with (
+        _app(gym, folder, "agent", str(gym.packages / "responses_api_agents/simple_agent/app.py"), config),
+        _app(gym, folder, "environment", gym.script("environment_server.py"), config),
+    ):
+        runners = [Runner(f"http://127.0.0.1:{port}") for port in (agent_port, environment_port)]
+        for runner in runners:
+            _wait_for(runner, folder)
+        yield runners
+
+
+@contextmanager
+def _app(gym: Home, folder: Path, name: str, app: str, config: Mapping[str, Any]) -> Iterator[None]:
+    environ = {"NEMO_GYM_CONFIG_DICT": json.dumps(config), "NEMO_GYM_CONFIG_PATH": name}
+    with started([gym.python, app], folder / f"{name}.log", **environ):
+        yield
+
+
+def _wait_for(runner: Runner, folder: Path) -> None:
+    """Wait until it answers anything at all."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            httpx.get(runner.url, timeout=5)
+        except httpx.TransportError:
+            logs = "\n".join(path.read_text() for path in folder.glob("*.log"))
+            assert time.monotonic() < deadline, logs
+            time.sleep(0.1)
+        else:
+            return
