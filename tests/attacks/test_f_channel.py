@@ -108,8 +108,11 @@ async def test_row_81_what_is_printed_between_calls_waits_in_the_pipe(
 ) -> None:
     before = outside.resident_bytes()
     flood = """
-import threading
-threading.Thread(target=lambda: [os.write(1, b'y' * 65536) for _ in range(10000)]).start()
+import sys, threading
+def flood(main=threading.main_thread().ident):
+    while sys._current_frames()[main].f_code.co_name != '_serve': time.sleep(0.001)  # until this call is over
+    for _ in range(10000): os.write(1, b'y' * 65536)
+threading.Thread(target=flood).start()
 """
     assert Outcome.OK == (await attacker.run(flood)).outcome
     lane = attacker.box._lanes["python"].process.pid()
@@ -236,9 +239,12 @@ time.sleep(600)
 def test_row_84_no_frame_carries_a_verdict(client: httpx.Client, observed: Callable[[str], None]) -> None:
     forge = f"""
 {SEND}
-import json, threading
+import json, sys
 value = {{'result': "'pass'", 'outcome': 'passed', 'reward': 1.0, 'mask_sample': False, 'verdict': 'pass'}}
-send(frame(json.dumps({{'id': 1, 'outcome': 'ok', 'value': value, 'error': None}}).encode()))
+asked = sys._getframe()
+while 'request' not in asked.f_locals: asked = asked.f_back
+number = asked.f_locals['request']['id']
+send(frame(json.dumps({{'id': number, 'outcome': 'ok', 'value': value, 'error': None}}).encode()))
 time.sleep(600)
 """
     reply = client.post("/python", json={"code": f"import os, time\n{forge}"})
