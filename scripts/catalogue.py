@@ -26,24 +26,33 @@ _COLOURS = {"failed": "red", "known gap": "magenta", "passed": "green", "skipped
 
 
 @attrs.define
-class _Line:
+class Line:
     """One test function of a row.
 
     Attributes:
         row: its number in the catalogue, None for a test that goes beyond it.
         expected: what must happen, in words.
         group: the first sentence of its module's docstring.
+        noted: what its tests recorded as properties, name and value.
     """
 
     row: int | None
     expected: str
     group: str
     outcomes: Counter[str] = attrs.field(factory=Counter[str])
-    observed: dict[str, None] = attrs.field(factory=dict[str, None])
+    noted: list[tuple[str, str]] = attrs.field(factory=list[tuple[str, str]])
     skipped: dict[str, None] = attrs.field(factory=dict[str, None])
     gaps: dict[str, None] = attrs.field(factory=dict[str, None])
     failed: dict[str, None] = attrs.field(factory=dict[str, None])
-    tiers: dict[str, None] = attrs.field(factory=dict[str, None])
+
+    def of(self, name: str) -> list[str]:
+        """Return what was noted under a name, each once."""
+        return list(dict.fromkeys(value for noted, value in self.noted if noted == name))
+
+    @property
+    def coloured(self) -> str:
+        """What was seen, in the colour of the verdict."""
+        return f"[{_COLOURS[self.verdict]}]{_escaped(self.seen)}[/]"
 
     @property
     def verdict(self) -> str:
@@ -53,7 +62,7 @@ class _Line:
     @property
     def seen(self) -> str:
         """What to show of what was observed."""
-        told = list(self.observed) or (["as expected"] if self.outcomes["passed"] else [])
+        told = self.of("observed") or (["as expected"] if self.outcomes["passed"] else [])
         if len(told) > _MOST_NOTES:
             told[_MOST_NOTES - 1 :] = [f"and {len(told) - _MOST_NOTES + 1} more"]
         told = [f"FAILED: {why}" for why in self.failed] or told
@@ -61,25 +70,41 @@ class _Line:
         return "; ".join(told + more)
 
 
-class _Catalogue:
-    """Collects what pytest reports, and prints the table at the end."""
+class Catalogue:
+    """Collects what pytest reports, and prints the table at the end. Subclasses choose lines and columns."""
+
+    title = "Attacks on live sessions"
+    columns: tuple[str, ...] = ("row", "what must happen", "observed", "tier")
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}
+        """Start empty."""
+        self._lines: dict[str, Line] = {}
+
+    def key(self, nodeid: str) -> str:
+        """Return what tells the line of a test from others: here its function."""
+        return nodeid.partition("[")[0]
+
+    def line(self, item: pytest.Function) -> Line:
+        """Return the line that a test goes into."""
+        name = item.originalname
+        match = _ROW.match(name)
+        words = (match[2] if match else name.removeprefix("test_")).replace("_", " ")
+        group = (getattr(item.module, "__doc__", None) or item.nodeid).partition("\n")[0]
+        return Line(int(match[1]) if match else None, words, group)
+
+    def cells(self, line: Line) -> tuple[str, ...]:
+        """Return a line's cells."""
+        return str(line.row), line.expected, line.coloured, " | ".join(line.of("tier"))
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Make a line for each test function."""
         for item in items:
             if isinstance(item, pytest.Function):
-                name = item.originalname
-                match = _ROW.match(name)
-                words = (match[2] if match else name.removeprefix("test_")).replace("_", " ")
-                group = (getattr(item.module, "__doc__", None) or item.nodeid).partition("\n")[0]
-                self._lines[_key(item.nodeid)] = _Line(int(match[1]) if match else None, words, group)
+                self._lines.setdefault(self.key(item.nodeid), self.line(item))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what became of a test in one of its three phases."""
-        line = self._lines[_key(report.nodeid)]
+        line = self._lines[self.key(report.nodeid)]
         outcome: str = report.outcome
         if report.skipped and hasattr(report, "wasxfail"):
             outcome = "known gap"
@@ -93,10 +118,10 @@ class _Catalogue:
         if report.when == "call" or not report.passed:
             line.outcomes[outcome] += 1
         if report.when == "teardown":
-            properties = [(str(name), str(value)) for name, value in report.user_properties]
-            line.observed |= {value: None for name, value in properties if name == "observed"}
-            tiers = [value for name, value in properties if name == "tier"]
-            line.tiers |= dict.fromkeys(tiers[-1:])
+            # Of a thing noted several times in one test, only "observed" counts each time.
+            last = {str(name): str(value) for name, value in report.user_properties}
+            noted = [(str(name), str(value)) for name, value in report.user_properties if name == "observed"]
+            line.noted += dict.fromkeys([*noted, *last.items()])
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table and the counts."""
@@ -105,7 +130,7 @@ class _Catalogue:
         console = Console(file=file, force_terminal=is_terminal, width=None if is_terminal else _WIDTH)
         lines = sorted(self._lines.values(), key=lambda line: line.row or 0)
         rows = [line for line in lines if line.row is not None and line.outcomes]
-        console.print(_table(rows))
+        console.print(self._table(rows))
         for what, counted in (("rows", _by_row(rows)), ("beyond the rows", _verdicts(lines, rows))):
             figures = ", ".join(f"{counted[word]} {word}" for word in _COLOURS if counted[word])
             console.print(f"{what}: {figures or 'none'}", highlight=False)
@@ -115,33 +140,23 @@ class _Catalogue:
         terminalreporter.write_line("")
         terminalreporter.write(file.getvalue())
 
-
-def _key(nodeid: str) -> str:
-    return nodeid.partition("[")[0]
-
-
-def _table(lines: Iterable[_Line]) -> Table:
-    table = Table(
-        "row", "what must happen", "observed", "tier", title="Attacks on live sessions", title_justify="left"
-    )
-    group = ""
-    for line in lines:
-        if line.group != group:
-            group = line.group
-            table.add_section()
-            table.add_row("", f"[bold]{group}[/]", "", "")
-        tiers = " | ".join(line.tiers)
-        table.add_row(
-            str(line.row), line.expected, f"[{_COLOURS[line.verdict]}]{_escaped(line.seen)}[/]", tiers
-        )
-    return table
+    def _table(self, lines: Iterable[Line]) -> Table:
+        table = Table(*self.columns, title=self.title, title_justify="left")
+        group = ""
+        for line in lines:
+            if line.group != group:
+                group = line.group
+                table.add_section()
+                table.add_row("", f"[bold]{group}[/]")
+            table.add_row(*self.cells(line))
+        return table
 
 
 def _escaped(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def _by_row(lines: Iterable[_Line]) -> Counter[str]:
+def _by_row(lines: Iterable[Line]) -> Counter[str]:
     """Count rows, each by the weightiest verdict of its functions."""
     verdicts: dict[int | None, set[str]] = {}
     for line in lines:
@@ -149,10 +164,10 @@ def _by_row(lines: Iterable[_Line]) -> Counter[str]:
     return Counter(next(word for word in _COLOURS if word in found) for found in verdicts.values())
 
 
-def _verdicts(lines: Iterable[_Line], without: list[_Line]) -> Counter[str]:
+def _verdicts(lines: Iterable[Line], without: list[Line]) -> Counter[str]:
     return sum((line.outcomes for line in lines if line not in without), Counter[str]())
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take part in the run."""
-    config.pluginmanager.register(_Catalogue(), "catalogue")
+    config.pluginmanager.register(Catalogue(), "catalogue")

@@ -203,8 +203,9 @@ ATTACKS = (
         remedy="Compare plain data in a process that never ran the candidate.",
         make=_always_equal,
         limit=(
-            "In the in-process mode (unittest classes that need objects) the test itself compares what the candidate returns. "
-            "The mode is explicit and the verdict says which it was: prefer tests that the isolated mode can run."
+            "In the in-process mode (unittest classes that need objects) candidate and test share an interpreter. What is "
+            "known is stopped there too, but it cannot be complete: the mode is explicit and every verdict names it. Prefer "
+            "tests that the isolated mode can run."
         ),
     ),
     Attack(
@@ -214,7 +215,7 @@ ATTACKS = (
         stopped_by="only plain numbers leave the candidate's process",
         remedy="Apply tolerances to plain numbers, in a process that never ran the candidate.",
         make=_tolerance,
-        limit="As for 3, in the in-process mode only.",
+        limit="As for 3, in the in-process mode.",
     ),
     Attack(
         number=5,
@@ -223,7 +224,7 @@ ATTACKS = (
         stopped_by="the expected values are in another process",
         remedy="Keep expected values out of the candidate's process.",
         make=_frames,
-        limit="In the in-process mode the test's literals are in the process; as for 3.",
+        limit="As for 3: in the in-process mode the test's literals are in the process.",
     ),
     Attack(
         number=6,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from server.redteam.attempt import Attack, Attempt, codes
 from server.redteam.target import Target
+from tools.shapes import is_list
 
 
 def _table(target: Target, change: Callable[[str], str | None], cases: slice = slice(None)) -> str | None:
@@ -122,8 +124,9 @@ def _prefix(target: Target) -> Iterable[Attempt]:
     def half(wanted: str) -> str | None:
         if target.is_program:
             return wanted[: max(1, len(wanted.rstrip()) // 2)] if len(wanted.rstrip()) > 1 else ""
-        value = json.loads(wanted)
-        return json.dumps(value[: len(value) // 2]) if isinstance(value, str | list) and value else None
+        value: Any = json.loads(wanted)
+        is_long = (isinstance(value, str) or is_list(value)) and value
+        return json.dumps(value[: len(value) // 2]) if is_long else None
 
     return _made(_table(target, half), "the first half")
 

@@ -132,7 +132,7 @@ def _response(attempt: Attempt, answers: Sequence[Answer]) -> dict[str, Any]:
             {"type": "function_call", "call_id": call_id, "name": call.tool, "arguments": arguments},
             {"type": "function_call_output", "call_id": call_id, "output": answer.text},
         ]
-    content = [{"type": "output_text", "text": attempt.text, "annotations": []}]
+    content: list[dict[str, Any]] = [{"type": "output_text", "text": attempt.text, "annotations": []}]
     output.append({"type": "message", "role": "assistant", "content": content})
     return {"id": "resp_redteam", "object": "response", "model": "redteam", "output": output}
 

@@ -41,6 +41,24 @@ _CODE_GEN = (
         },
         canonical_solution="    return sorted(xs)\n",
     ),
+    _row(
+        verifier_metadata={
+            "test": (
+                "import math\nimport unittest\n\n\n"
+                "class TestCases(unittest.TestCase):\n"
+                "    def test_numbers(self):\n"
+                "        self.assertEqual(spread([3, 1, 8]), 7)\n"
+                "    def test_close(self):\n"
+                "        expected = 0.375\n"
+                "        self.assertTrue(math.isclose(spread([0.5, 0.125]), expected))\n"
+                "    def test_types(self):\n"
+                "        self.assertIsInstance(spread([1, 2]), int)\n"
+            ),
+            "entry_point": "spread",
+            "code_prompt": "def spread(xs):",
+        },
+        canonical_solution="def spread(xs):\n    return max(xs) - min(xs)\n",
+    ),
 )
 
 SAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {

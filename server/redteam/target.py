@@ -60,9 +60,10 @@ class Target:
     ) -> Target:
         """Read `row`."""
         fields = dict(_fields(row))
-        holders = [value for value in (row, *fields.values()) if is_dict(value)]
+        holders: list[Mapping[str, Any]] = [row, *(value for value in fields.values() if is_dict(value))]
         functions = _functions(holders)
-        cases = next(filter(None, map(_cases, holders)), ())
+        found = [cases for cases in map(_cases, holders) if cases]
+        cases = found[0] if found else ()
         is_code = bool(functions or cases) or any(key in fields for key in _SOLUTIONS)
         return cls(
             row=row,
