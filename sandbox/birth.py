@@ -34,6 +34,7 @@ async def start_box(
     promised: posture.Posture,
     user: int | None,
     group: Group | None,
+    folder: str,
 ) -> Box:
     """Start a session, check its posture from outside, and return it.
 
@@ -44,8 +45,9 @@ async def start_box(
         profile: what it starts from.
         limits: its bounds.
         promised: the posture it must have.
-        user: its id as the cage numbers them, None when the cage has only the server's own.
+        user: its id as sessions are numbered, None when there is only the server's own.
         group: its control groups, if any. Still the caller's.
+        folder: its own, where the tier has no file systems for sessions; '' otherwise. Still the caller's.
 
     Raises:
         WouldNotStart: see `Launcher.open_sandbox`. Nothing is left.
@@ -65,7 +67,7 @@ async def start_box(
         except OSError as error:
             msg = f"no descriptors left for a session: {error}"
             raise Exhausted(msg) from None
-        request = _request(profile, limits, user, group, first)
+        request = _request(limits, user, group, first, folder)
         descriptors = [theirs.fileno(), *pipes.far, *(group.join if group else ())]
         with trio.CancelScope(shield=True, deadline=trio.current_time() + START_SECONDS):
             birth = await cage.start_session(request, descriptors)
@@ -79,7 +81,7 @@ async def start_box(
                 tree, lane = await _await_ready(line, first, pipes)
                 on_failure.callback(os.close, tree)
                 on_failure.callback(lane.process.close)
-                _check(birth, lane, user)
+                _check(birth, lane, user, group, promised)
             except BaseException:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
                     await _end(birth)
@@ -105,17 +107,20 @@ async def start_box(
 
 
 def _request(
-    profile: Profile,
     limits: Limits,
     user: int | None,
     group: Group | None,
     first: str,
+    folder: str,
 ) -> dict[str, Any]:
+    if folder and user is not None:
+        user += OUTSIDE_IDS  # no namespace gives it another number
     return {
+        "folder": folder,
         "op": "session",
         "lane": first,
-        "user": user or 0,
-        "loopback": profile.network == "loopback",
+        "user": user,
+        "shares_user": bool(folder) and user is None,
         "watch_memory": group is None,
         "memory_bytes": limits.memory_bytes,
         "processes": limits.processes,
@@ -146,10 +151,17 @@ def _init(birth: Birth) -> HeldProcess:
     return birth.init
 
 
-def _check(birth: Birth, lane: Lane, user: int | None) -> None:
+def _check(
+    birth: Birth, lane: Lane, user: int | None, group: Group | None, promised: posture.Posture
+) -> None:
     outside = posture.own_user() if user is None else OUTSIDE_IDS + user
     try:
-        posture.check((_init(birth).pid(), lane.process.pid()), outside)
+        posture.check(
+            (_init(birth).pid(), lane.process.pid()),
+            outside,
+            tier=promised.tier,
+            group=None if group is None else group.name,
+        )
     except (OSError, KeyError) as error:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise Exhausted(_NO_DESCRIPTORS) from None

@@ -65,12 +65,14 @@ class Cage:
 
     Attributes:
         facts: what the zygote said when it was ready: its Python's version, the Landlock ABI, preload times.
+        folder: where its sessions' folders are to be; '' where they have file systems of their own.
         starting: held while a session is being started; those who wait are served in order.
         lost: set once the zygote is gone, and every session in the cage with it.
     """
 
     _line: Line
     facts: dict[str, Any]
+    folder: str = ""
     lost: trio.Event = attrs.field(factory=trio.Event)
     starting: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(STARTING))
     _births: dict[str, Birth] = attrs.field(factory=dict[str, Birth])
@@ -205,7 +207,7 @@ async def open_cage(plan: dict[str, Any]) -> AsyncGenerator[Cage]:
     process, ours = await _spawn(plan)
     line = Line(ours)
     try:
-        yield Cage(line, await _await_ready(line))
+        yield Cage(line, await _await_ready(line), plan["folder"])
     finally:
         line.close()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):

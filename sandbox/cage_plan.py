@@ -33,8 +33,10 @@ import attrs
 
 import sandbox
 from sandbox.errors import Unsupported
+from sandbox.plain_plan import plain_plan, refuse_loopback
 from sandbox.profile import Profile
 from sandbox.syscall_policy import compile_policy
+from sandbox.tiers import MEANS, Tier
 
 LIBRARY = "/opt/creche"
 PYTHON = "/opt/python"
@@ -54,6 +56,15 @@ print(json.dumps({
     "purelib": sysconfig.get_path("purelib", vars={"base": sys.base_prefix}),
 }))
 """
+_PATHS: dict[str, list[str]] = {
+    "list": [],
+    "read": ["/", "/dev", "/proc"],  # an ordinary user's init would let its files there be written to
+    # Not zero: mapped shared it is memory that belongs to no process, which the watchdog could not count.
+    "write": ["/dev/null", "/dev/full", "/dev/random", "/dev/urandom"],
+    "own": ["/workspace", "/tmp", "/dev/shm"],
+}
+"""What Landlock lets a session list, read, write to, and do anything with, where it has a root of its own."""
+
 _FAR_SIDE = (
     "sandbox/__init__.py",
     "sandbox/frames.py",
@@ -202,18 +213,32 @@ def environment(profile: Profile, interpreter_bin: str, library_path: str | None
     return variables
 
 
-def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlock: int) -> dict[str, Any]:
+def make_plan(
+    profile: Profile,
+    *,
+    privileged: bool,
+    memory_cgroup: bool,
+    landlock: int,
+    tier: Tier = "full",
+    folder: str = "",
+) -> dict[str, Any]:
     """Return the specification that the keeper and the zygote carry out (JSON).
 
     Args:
         profile: what sessions start from.
-        privileged: the server has the capabilities to build the root before it makes a user namespace.
+        privileged: the server has the capabilities to build the root before it makes a user namespace; in a
+            tier without any, those to give sessions users of their own.
         memory_cgroup: a control group counts each session's memory.
         landlock: the highest Landlock ABI to use, 0 for none.
+        tier: what sessions are confined by.
+        folder: where a tier without namespaces keeps what is the cage's; unused otherwise.
 
     Raises:
         Unsupported: the profile names something that is not here.
     """
+    means = MEANS[tier]
+    if not means.namespaces:
+        refuse_loopback(profile, tier)
     interpreter = find_interpreter(profile.python)
     trees = [{"source": "/usr", "target": "/usr"}]
     links = {
@@ -244,7 +269,9 @@ def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlo
     if os.path.isdir("/etc/alternatives"):
         with os.scandir("/etc/alternatives") as entries:
             links |= {entry.path: os.readlink(entry.path) for entry in entries if entry.is_symlink()}
-    return {
+    plan: dict[str, Any] = {
+        "namespaces": True,
+        "folder": "",
         "privileged": privileged,
         "outside_ids": OUTSIDE_IDS,
         "ids": IDS,
@@ -263,11 +290,27 @@ def make_plan(profile: Profile, *, privileged: bool, memory_cgroup: bool, landlo
         "environment": variables,
         "preload": list(profile.preload),
         "handlers": [attrs.asdict(handler) for handler in profile.handlers],
-        "landlock": landlock,
-        "seccomp": base64.b64encode(
-            compile_policy(loopback=profile.network == "loopback", memory_cgroup=memory_cgroup)
-        ).decode(),
+        "loopback": profile.network == "loopback",
+        "landlock": landlock if means.landlock else 0,
+        "paths": _PATHS,
+        "seccomp": _filter(profile, tier, privileged=privileged, memory_cgroup=memory_cgroup),
     }
+    if means.namespaces:
+        return plan
+    return plain_plan(plan, interpreter.prefix, interpreter.executable, folder)
+
+
+def _filter(profile: Profile, tier: Tier, *, privileged: bool, memory_cgroup: bool) -> str:
+    means = MEANS[tier]
+    if not means.seccomp:
+        return ""
+    program = compile_policy(
+        loopback=profile.network == "loopback",
+        memory_cgroup=memory_cgroup,
+        own_network=means.namespaces,
+        own_files=means.namespaces or privileged,
+    )
+    return base64.b64encode(program).decode()
 
 
 def _holds_packages(folder: str) -> bool:

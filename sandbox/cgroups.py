@@ -50,6 +50,11 @@ class Group:
     _version: int
     join: list[int]
 
+    @property
+    def name(self) -> str:
+        """The last two parts of its path, which no other group on this machine has."""
+        return "/".join(self._folders["pids"].rsplit("/", 2)[1:])
+
     def limit(self, limits: Limits) -> None:
         """Set the bounds. Called before anything joins."""
         memory, pids = self._folders["memory"], self._folders["pids"]

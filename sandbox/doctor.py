@@ -25,6 +25,7 @@ from sandbox.linux import landlock
 from sandbox.obstacles import Obstacle
 from sandbox.profile import Handler, Profile
 from sandbox.syscall_policy import compile_policy
+from sandbox.tiers import Tier
 
 Status = Literal["yes", "weaker", "no", "not tried"]
 
@@ -220,12 +221,13 @@ def few_open_files(max_sessions: int) -> Finding:
     return _weaker("open files", f"up to {hard}", gives, obstacle)
 
 
-async def _session(python: str | None) -> Finding:
+async def try_session(python: str | None, tier: Tier) -> Finding:
+    """Start a session of this tier, and ask it something."""
     gives = "all of the above together, and the posture measured from outside"
     hello = Handler(name="hello", lane="doctor", target="doctor:hello", source=_HELLO)
     profile = Profile(name="doctor", python=python, handlers=(hello,))
     try:
-        async with open_launcher() as launcher:
+        async with open_launcher(tier=tier) as launcher:
             await launcher.warm(profile)
             started = trio.current_time()
             async with launcher.open_sandbox(profile) as box:
@@ -237,7 +239,7 @@ async def _session(python: str | None) -> Finding:
     if observation.value != "hello":
         obstacle = Obstacle(f"it answered {observation.outcome}", "please report this with the rows above")
         return _no("a session", "did not answer", gives, obstacle)
-    return Finding("a session", "yes", f"full, answered after {seconds * 1000:.1f} ms", gives)
+    return Finding("a session", "yes", f"{tier}, answered after {seconds * 1000:.1f} ms", gives)
 
 
 def _examine_host(python: str | None, max_sessions: int) -> list[Finding]:
@@ -255,14 +257,16 @@ def _examine_host(python: str | None, max_sessions: int) -> list[Finding]:
     ]
 
 
-async def examine(python: str | None, max_sessions: int) -> list[Finding]:
+async def examine(python: str | None, max_sessions: int, tier: Tier = "full") -> list[Finding]:
     """Look at everything; the last row is a real session. Takes a second or two.
 
     Args:
         python: the interpreter of the sessions, None for the server's own.
         max_sessions: how many are to live at once.
+        tier: that of the session. The other rows are about `full`.
     """
-    return [*await trio.to_thread.run_sync(_examine_host, python, max_sessions), await _session(python)]
+    findings = await trio.to_thread.run_sync(_examine_host, python, max_sessions)
+    return [*findings, await try_session(python, tier)]
 
 
 async def missing(python: str | None) -> list[Finding]:
@@ -271,6 +275,7 @@ async def missing(python: str | None) -> list[Finding]:
     return [finding for finding in findings if finding.status == "no" and finding.cause]
 
 
-def tier_of(findings: list[Finding]) -> Literal["full", "none"]:
-    """Return the tier that these findings allow."""
-    return "none" if any(finding.status == "no" for finding in findings) else "full"
+def tier_of(findings: list[Finding], wanted: Tier = "full") -> Tier:
+    """Return the tier that these findings allow: the one that was wanted, or none at all."""
+    needed = findings if wanted == "full" else findings[-1:]
+    return "none" if any(finding.status == "no" for finding in needed) else wanted

@@ -18,6 +18,10 @@ from sandbox.linux import landlock
 Container = Literal["", "docker", "podman", "kubernetes"]
 
 _CAPABILITIES_TO_BUILD = {"CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
+_CAPABILITIES_TO_GIVE_USERS = {
+    "CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_FOWNER": 3, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7,
+    "CAP_SETPCAP": 8,
+}  # fmt: skip
 CAP_SETFCAP = 31
 _MACHINES_USERS = "user:[4026531837]"
 """The machine's own user namespace; the kernel gives it the same number everywhere."""
@@ -35,12 +39,15 @@ class Host:
             Root of a user namespace, as in a rootless container, is not: it can make no device nodes, and
             has few user ids to give.
         landlock: ABI version, 0 for none.
+        gives_users: root that can let processes be other users without a user namespace, and end and clean up
+            after them, as root of a container can by default.
     """
 
     kernel: tuple[int, int]
     machine: str
     privileged: bool
     landlock: int
+    gives_users: bool = False
 
 
 def effective_capabilities() -> int:
@@ -60,13 +67,13 @@ def examine_host() -> Host:
     """Ask the kernel."""
     major, minor = platform.release().split(".")[:2]
     capabilities = effective_capabilities()
+    is_root = os.geteuid() == 0 and os.readlink("/proc/self/ns/user") == _MACHINES_USERS
     return Host(
         kernel=(int(major), int("".join(c for c in minor if c.isdigit()) or "0")),
         machine=platform.machine(),
-        privileged=os.geteuid() == 0
-        and os.readlink("/proc/self/ns/user") == _MACHINES_USERS
-        and all(capabilities >> bit & 1 for bit in _CAPABILITIES_TO_BUILD.values()),
+        privileged=is_root and all(capabilities >> bit & 1 for bit in _CAPABILITIES_TO_BUILD.values()),
         landlock=landlock.abi(),
+        gives_users=is_root and all(capabilities >> bit & 1 for bit in _CAPABILITIES_TO_GIVE_USERS.values()),
     )
 
 

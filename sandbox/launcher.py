@@ -13,16 +13,16 @@ from sandbox.bare import bare_exceptions
 from sandbox.birth import start_box
 from sandbox.box import Box
 from sandbox.cage import Cage, open_cage
-from sandbox.cage_plan import IDS, make_plan
+from sandbox.cage_plan import IDS, OUTSIDE_IDS, make_plan
 from sandbox.cgroups import ControlGroups, Group, open_control_groups
-from sandbox.errors import Exhausted, PostureMismatch, Unsupported, WouldNotStart
+from sandbox.errors import Exhausted, PostureMismatch, WouldNotStart
+from sandbox.folders import name_folder, open_cage_folder, open_session_folder, sweep
 from sandbox.host import Host, examine_host
 from sandbox.limits import Limits
-from sandbox.posture import Posture, Tier
+from sandbox.posture import Posture
 from sandbox.profile import Profile
 from sandbox.standby import Standby
-
-_OLDEST_KERNEL = (5, 12)
+from sandbox.tiers import MEANS, Tier, demand
 
 
 @attrs.define(eq=False)
@@ -72,20 +72,27 @@ class Launcher:
         try:
             return make_plan(
                 profile,
-                privileged=self.host.privileged,
+                privileged=self.gives_users,
                 memory_cgroup=bool(self._control_groups.version),
                 landlock=self.host.landlock,
+                tier=self._tier,
+                folder="" if MEANS[self._tier].namespaces else name_folder(),
             )
         except OSError as error:
             msg = f"no cage could be planned: {error}"
             raise Exhausted(msg) from None
+
+    @property
+    def gives_users(self) -> bool:
+        """Whether each session has a user id of its own on the host."""
+        return self.host.privileged if MEANS[self._tier].namespaces else self.host.gives_users
 
     def posture(self, profile: Profile) -> Posture:
         """Return what a session of this profile is promised here."""
         version = self._control_groups.version
         return Posture(
             tier=self._tier,
-            landlock=self.host.landlock,
+            landlock=self.host.landlock if MEANS[self._tier].landlock else 0,
             network=profile.network,
             memory_bound_by=f"cgroup v{version}" if version else "watchdog",
         )
@@ -110,16 +117,20 @@ class Launcher:
     async def _open_fresh(self, profile: Profile, limits: Limits) -> AsyncGenerator[Box]:
         cage = await self.warm(profile)
         with self._lend_user() as user, self._lend_group(limits) as group:
-            try:
-                async with cage.starting:
-                    box = await start_box(cage, profile, limits, self.posture(profile), user, group)
-            except PostureMismatch:
-                self.mismatches += 1
-                raise
-            try:
-                yield box
-            finally:
-                await box.aclose()
+            owner = None if user is None else OUTSIDE_IDS + user
+            async with open_session_folder(cage.folder, owner) as folder:
+                try:
+                    async with cage.starting:
+                        box = await start_box(
+                            cage, profile, limits, self.posture(profile), user, group, folder
+                        )
+                except PostureMismatch:
+                    self.mismatches += 1
+                    raise
+                try:
+                    yield box
+                finally:
+                    await box.aclose()
 
     def ready(self, profile: Profile) -> int:
         """Return how many sessions of this profile are on standby."""
@@ -132,7 +143,7 @@ class Launcher:
     @contextmanager
     def _lend_user(self) -> Generator[int | None]:
         """Lend a user id that no other living session has; None when there is only the server's own."""
-        if not self.host.privileged:
+        if not self.gives_users:
             yield None
             return
         if not self._free_ids:
@@ -171,21 +182,11 @@ def _set_bounds(group: Group, limits: Limits) -> None:
 async def _keep_cage(plan: dict[str, Any], *, task_status: trio.TaskStatus[Cage | WouldNotStart]) -> None:
     """Build a cage and live as long as it does; a failure is for whoever asked, not for the nursery."""
     try:
-        async with open_cage(plan) as cage:
+        async with open_cage_folder(plan["folder"]), open_cage(plan) as cage:
             task_status.started(cage)
             await cage.listen()
     except WouldNotStart as error:
         task_status.started(error)
-
-
-def _demand(tier: Tier, host: Host) -> None:
-    if tier != "full":
-        msg = f"the tier {tier!r} is not available in this version; set tier to 'full', or leave it out"
-        raise Unsupported(msg)
-    if host.kernel < _OLDEST_KERNEL:
-        version = ".".join(map(str, host.kernel))
-        msg = f"Linux {version} is too old for the tier 'full': it needs 5.12 or later; upgrade the kernel"
-        raise Unsupported(msg)
 
 
 @asynccontextmanager
@@ -201,7 +202,9 @@ async def open_launcher(*, tier: Tier = "full", standby: int = 0) -> AsyncGenera
         Unsupported: this machine cannot give the tier.
     """
     host = examine_host()
-    _demand(tier, host)
+    demand(tier, host)
+    if not MEANS[tier].namespaces:
+        await trio.to_thread.run_sync(sweep)
     control_groups = open_control_groups()
     try:
         with bare_exceptions():

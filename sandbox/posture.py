@@ -1,9 +1,12 @@
 """The isolation that is really in force, measured from outside before the first hostile byte.
 
 What init says about itself is not asked. The server reads /proc entries of the session's init and of its
-first lane: which namespaces they are in, whom their ids are mapped to, what privileges they hold, whether a
-filter is loaded, what is mounted and whether it can be written to. Any difference from what the tier promises
-is a `PostureMismatch`, and the session dies of it.
+first lane: which namespaces they are in, whom their ids are mapped to, what privileges they hold, how many
+filters are loaded, in which control groups they are, what is mounted and whether it can be written to. Any
+difference from what the tier promises is a `PostureMismatch`, and the session dies of it.
+
+One promise cannot be seen from outside: the kernel shows nobody whether a Landlock domain is in force. Where
+a tier rests on it, each lane tries it before it answers (`sandbox.inside.confinement`).
 
 The whole check is about twenty small reads; `scripts/bench` states its cost.
 """
@@ -13,19 +16,15 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from typing import Literal
 
 import attrs
 
 from sandbox.errors import PostureMismatch
-
-Tier = Literal["full", "landlock", "none"]
-"""The names of the tiers. `full`: every namespace, a read-only root, no capabilities, no new privileges,
-seccomp, bounded resources, and Landlock where the kernel has it. `landlock` (no user namespaces) and `none`
-are names that a configuration may ask for and that are refused: they are not built yet."""
+from sandbox.tiers import MEANS, Tier
 
 _NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
 _WRITABLE = frozenset({"/workspace", "/tmp", "/dev/shm", "/proc"})
+_FILE_SYSTEMS = {"/workspace": "tmpfs", "/tmp": "tmpfs", "/dev/shm": "tmpfs", "/proc": "proc"}
 _STATUS = {
     "NoNewPrivs": "1",
     "Seccomp": "2",
@@ -55,17 +54,6 @@ class Posture:
 
 
 @functools.cache
-def _own_filters() -> int:
-    """Return how many seccomp filters are on the server itself: in a container its runtime puts one there."""
-    rows = dict(row.split(":", 1) for row in _read("/proc/self/status").splitlines())
-    return int(rows["Seccomp_filters"])
-
-
-def _wanted_status() -> Mapping[str, str]:
-    return {**_STATUS, "Seccomp_filters": str(_own_filters() + 1)}
-
-
-@functools.cache
 def _own_namespaces() -> Mapping[str, str]:
     return {name: os.readlink(f"/proc/self/ns/{name}") for name in _NAMESPACES}
 
@@ -75,22 +63,55 @@ def own_user() -> int:
     return os.geteuid()
 
 
-def check(pids: tuple[int, ...], outside_user: int) -> None:
-    """Compare what is in force for these processes of one session with what the tier `full` promises.
+@functools.cache
+def _own_status() -> Mapping[str, str]:
+    return {name: text.strip() for name, _, text in (row.partition(":") for row in _status_rows("self"))}
+
+
+def golden_status(tier: Tier, *, owns_user: bool) -> dict[str, str]:
+    """Return the rows of /proc/<pid>/status that the tier promises.
+
+    Args:
+        tier: the tier.
+        owns_user: whether sessions have user ids of their own. Otherwise, and without a user namespace,
+            nobody had the right to empty the bounding set; no_new_privs makes it meaningless.
+    """
+    means, ours = MEANS[tier], _own_status()
+    golden = dict(_STATUS)
+    loaded = int(ours.get("Seccomp_filters", "0"))  # a container's profile is inherited by everybody
+    golden["Seccomp_filters"] = str(loaded + means.seccomp)
+    if not means.seccomp:
+        golden["Seccomp"] = ours["Seccomp"]
+    if not means.namespaces and not owns_user:
+        golden["CapBnd"] = ours["CapBnd"]
+    return golden
+
+
+def check(pids: tuple[int, ...], outside_user: int, *, tier: Tier = "full", group: str | None = None) -> None:
+    """Compare what is in force for these processes of one session with what the tier promises.
 
     Args:
         pids: their numbers as seen from here.
         outside_user: the user id on this host that they must run as.
+        tier: the tier.
+        group: the end of the path of the control groups that they must be in; None for none.
 
     Raises:
         PostureMismatch: names the first difference.
         OSError: a process is gone.
     """
+    owns_user = outside_user != own_user()
+    golden = golden_status(tier, owns_user=owns_user)
+    has_namespaces = MEANS[tier].namespaces
     for pid in pids:
-        _check_status(pid, outside_user)
-        _check_namespaces(pid)
-    _check_maps(pids[0], outside_user)
-    _check_mounts(pids[0])
+        _check_status(pid, outside_user, golden)
+        if has_namespaces:
+            _check_namespaces(pid)
+        if group is not None:
+            _check_groups(pid, group)
+    if has_namespaces:
+        _check_maps(pids[0], outside_user)
+        _check_mounts(pids[0])
 
 
 def _mismatch(pid: int, what: str, wanted: object, found: object) -> PostureMismatch:
@@ -107,25 +128,32 @@ def _read(path: str) -> str:
         os.close(file)
 
 
-def _check_status(pid: int, outside_user: int) -> None:
+def _status_rows(pid: int | str) -> list[str]:
+    return _read(f"/proc/{pid}/status").splitlines()
+
+
+def _outside_group(outside_user: int) -> int:
+    """Return the group that goes with a user: the server's own, or the one with the same number."""
+    return os.getegid() if outside_user == own_user() else outside_user
+
+
+def _check_status(pid: int, outside_user: int, golden: Mapping[str, str]) -> None:
     text = _read(f"/proc/{pid}/status")
-    wanted_status = _wanted_status()
-    ids = f"\t{outside_user}" * 4
+    ids = {"Uid": outside_user, "Gid": _outside_group(outside_user)}
     wanted_rows = (
-        *(f"\n{name}:\t{wanted}\n" for name, wanted in wanted_status.items()),
-        f"\nUid:{ids}\n",
-        f"\nGid:{ids}\n",
+        *(f"\n{name}:\t{wanted}\n" for name, wanted in golden.items()),
+        *(f"\n{name}:" + f"\t{number}" * 4 + "\n" for name, number in ids.items()),
     )
     if all(row in text for row in wanted_rows):
         return
     rows = dict(row.split(":", 1) for row in text.splitlines() if ":" in row)
-    for name, wanted in wanted_status.items():
+    for name, wanted in golden.items():
         found = rows.get(name, "").strip()
         if found != wanted:
             raise _mismatch(pid, name, wanted, found)
-    for name in ("Uid", "Gid"):
-        if set(rows[name].split()) != {str(outside_user)}:
-            raise _mismatch(pid, name, outside_user, rows[name].split())
+    for name, number in ids.items():
+        if set(rows[name].split()) != {str(number)}:
+            raise _mismatch(pid, name, number, rows[name].split())
 
 
 def _check_namespaces(pid: int) -> None:
@@ -134,11 +162,20 @@ def _check_namespaces(pid: int) -> None:
             raise _mismatch(pid, f"the {name} namespace", "one of its own", "the server's")
 
 
+def _check_groups(pid: int, group: str) -> None:
+    rows = _read(f"/proc/{pid}/cgroup").splitlines()
+    held = [row for row in rows if row.endswith("/" + group)]
+    wanted = {"memory", "pids"}
+    controllers = {name for row in held for name in row.split(":", 2)[1].split(",")}
+    if not controllers >= wanted and controllers != {""}:  # version 2 names none
+        raise _mismatch(pid, "its control group", group, [row.split(":", 2)[2] for row in rows])
+
+
 def _check_maps(pid: int, outside_user: int) -> None:
-    for name in ("uid_map", "gid_map"):
+    for name, number in (("uid_map", outside_user), ("gid_map", _outside_group(outside_user))):
         found = _read(f"/proc/{pid}/{name}").split()
-        if found != ["1000", str(outside_user), "1"]:
-            raise _mismatch(pid, name, f"1000 {outside_user} 1", " ".join(found))
+        if found != ["1000", str(number), "1"]:
+            raise _mismatch(pid, name, f"1000 {number} 1", " ".join(found))
 
 
 def _check_mounts(pid: int) -> None:
@@ -149,3 +186,6 @@ def _check_mounts(pid: int) -> None:
             raise _mismatch(pid, f"mount {point}", "nosuid", fields[5])
         if point not in _WRITABLE and "ro" not in options:
             raise _mismatch(pid, f"mount {point}", "read-only", fields[5])
+        kind = fields[fields.index("-", 6) + 1]
+        if kind != _FILE_SYSTEMS.get(point, kind):
+            raise _mismatch(pid, f"mount {point}", _FILE_SYSTEMS[point], kind)

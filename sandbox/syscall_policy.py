@@ -95,6 +95,18 @@ FORBIDDEN = frozenset(
 )
 """Answer EPERM, whatever the arguments."""
 
+FILE_ATTRIBUTES = frozenset(
+    """
+    chmod chown fchmod fchmodat fchmodat2 fchown fchownat fremovexattr fsetxattr futimesat lchown
+    lremovexattr lsetxattr removexattr setxattr utime utimensat utimes
+    """.split()
+)
+"""Answer EPERM where sessions are the server's own user and see the host's files: Landlock does not know of
+them, and they reach whatever that user owns."""
+
+NEEDS_OWN_NETWORK = frozenset({"accept", "accept4", "bind", "connect", "listen"})
+"""Answer EPERM where sessions have no network namespace: sockets with a name would meet the host's."""
+
 _PRCTL = (
     1, 2,  # parent-death signal: a session's end does not depend on it
     3, 4,  # dumpable
@@ -114,9 +126,10 @@ _IOCTL = (
     0x5413, 0x5414,  # window size
     0x541B, 0x5421, 0x5450, 0x5451, 0x5452,  # FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC
     0x40049409, 0x4020940D,  # FICLONE, FICLONERANGE: what cp tries first
-    0x80086601, 0x40086602,  # file attribute flags
+    0x80086601,  # reads file attribute flags
     0xC020660B,  # FIEMAP
 )  # fmt: skip
+_IOCTL_SET_ATTRIBUTES = 0x40086602
 _FCNTL = (
     *range(12),  # descriptors, flags, record locks, and who gets the signal of asynchronous input
     15, 16,  # that signal's receiver, once more
@@ -132,6 +145,7 @@ _SOCKET_OPTIONS = (
     29, 34, 35,  # time stamps. Not 26 and 50 to 52: they bring programs for the kernel to run
 )  # fmt: skip
 _SOL_SOCKET = 1
+_SOCKET_KIND = 0xF  # the rest of the word are flags
 _LEVELS_LOOPBACK = (0, 6, 17, 41)  # IP, TCP, UDP, IPv6
 
 _HUGE_PAGES = {"mmap": (3, 0x40000), "memfd_create": (1, 0x4)}
@@ -180,8 +194,14 @@ def _low_word(place: int, value: int) -> _Condition:
     return (place, "MASKED_EQ", _LOW_WORD, value)
 
 
-def _rules(*, loopback: bool, memory_cgroup: bool) -> Iterator[_Rule]:
-    yield from ((None, name) for name in ALLOWED)
+def _rules(*, loopback: bool, memory_cgroup: bool, own_network: bool, own_files: bool) -> Iterator[_Rule]:
+    withheld = frozenset[str]()
+    if not own_network:
+        withheld |= NEEDS_OWN_NETWORK
+    if not own_files:
+        withheld |= FILE_ATTRIBUTES
+    yield from ((None, name) for name in ALLOWED - withheld)
+    yield from ((errno.EPERM, name) for name in withheld)
     yield from ((errno.EPERM, name) for name in FORBIDDEN)
     yield from ((0, name) for name in POINTLESS)
     for name, (place, flag) in _HUGE_PAGES.items():
@@ -194,18 +214,12 @@ def _rules(*, loopback: bool, memory_cgroup: bool) -> Iterator[_Rule]:
     yield from ((None, "fcntl", _low_word(1, command)) for command in _FCNTL)
     for request in _IOCTL + (_IOCTL_LOOPBACK if loopback else ()):
         yield None, "ioctl", _low_word(1, request)
+    yield None if own_files else errno.EPERM, "ioctl", _low_word(1, _IOCTL_SET_ATTRIBUTES)
     yield None, "preadv2", (5, "MASKED_EQ", _RWF_NOWAIT, 0)
     yield errno.EOPNOTSUPP, "preadv2", (5, "MASKED_EQ", _RWF_NOWAIT, _RWF_NOWAIT)  # as some file systems say
     yield None, "clone", (0, "MASKED_EQ", _ANY_NAMESPACE, 0)
     yield None, "personality", _low_word(0, _PERSONALITY_QUERY)
-    yield errno.EPERM, "prlimit64", (0, "NE", 0)
-    for limit in range(16):
-        if limit != _RLIMIT_CORE:
-            yield None, "setrlimit", (0, "EQ", limit)
-            yield None, "prlimit64", (0, "EQ", 0), (1, "EQ", limit)
-    yield 0, "setrlimit", (0, "EQ", _RLIMIT_CORE)
-    yield None, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "EQ", 0)
-    yield 0, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "NE", 0)
+    yield from _limit_rules()
     for name, which in OWN_PROCESS.items():
         if which is None:
             yield None, name, (0, "EQ", 0)
@@ -214,7 +228,27 @@ def _rules(*, loopback: bool, memory_cgroup: bool) -> Iterator[_Rule]:
             yield None, name, (0, "EQ", which), (1, "EQ", 0)
             yield errno.EPERM, name, (0, "EQ", which), (1, "NE", 0)
             yield errno.EPERM, name, (0, "NE", which)
-    yield from _socket_rules(loopback=loopback)
+    yield from _socket_rules(loopback=loopback) if own_network else _pair_rules()
+
+
+def _limit_rules() -> Iterator[_Rule]:
+    yield errno.EPERM, "prlimit64", (0, "NE", 0)
+    for limit in range(16):
+        if limit != _RLIMIT_CORE:
+            yield None, "setrlimit", (0, "EQ", limit)
+            yield None, "prlimit64", (0, "EQ", 0), (1, "EQ", limit)
+    yield 0, "setrlimit", (0, "EQ", _RLIMIT_CORE)
+    yield None, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "EQ", 0)
+    yield 0, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "NE", 0)
+
+
+def _pair_rules() -> Iterator[_Rule]:
+    """Allow pairs only, of the kinds that stay with one another: a datagram may be sent to anybody."""
+    yield errno.EAFNOSUPPORT, "socket"
+    for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+        yield None, "socketpair", (0, "EQ", int(socket.AF_UNIX)), (1, "MASKED_EQ", _SOCKET_KIND, int(kind))
+    for option in _SOCKET_OPTIONS:
+        yield None, "setsockopt", (1, "EQ", _SOL_SOCKET), (2, "EQ", option)
 
 
 def _socket_rules(*, loopback: bool) -> Iterator[_Rule]:
@@ -236,12 +270,21 @@ def _socket_rules(*, loopback: bool) -> Iterator[_Rule]:
 
 
 @functools.cache
-def compile_policy(*, loopback: bool, memory_cgroup: bool, machine: str | None = None) -> bytes:
+def compile_policy(
+    *,
+    loopback: bool,
+    memory_cgroup: bool,
+    machine: str | None = None,
+    own_network: bool = True,
+    own_files: bool = True,
+) -> bytes:
     """Return the policy as a BPF program.
 
     Args:
         loopback: allow IPv4 and IPv6 sockets, for a session whose network has a loopback.
         memory_cgroup: whether a control group counts the session's memory.
+        own_network: whether sessions have network namespaces; without, there are no sockets but pairs.
+        own_files: whether all files that a session's user owns are the session's.
         machine: the architecture, as `uname` names it; None for this machine's.
 
     Raises:
@@ -257,7 +300,9 @@ def compile_policy(*, loopback: bool, memory_cgroup: bool, machine: str | None =
     if not policy.exist_arch(architecture):
         policy.add_arch(architecture)
         policy.remove_arch(lib.Arch.NATIVE)
-    for refusal, name, *conditions in _rules(loopback=loopback, memory_cgroup=memory_cgroup):
+    for refusal, name, *conditions in _rules(
+        loopback=loopback, memory_cgroup=memory_cgroup, own_network=own_network, own_files=own_files
+    ):
         if lib.resolve_syscall(architecture, name) >= 0:
             action = lib.ALLOW if refusal is None else lib.ERRNO(refusal)
             compared = (

@@ -20,6 +20,13 @@ from server.worker import SecondWorkerError, claim_listeners
 
 if TYPE_CHECKING:
     from server.asgi_types import Message, Receive, Scope, Send
+    from server.settings import Settings
+
+
+_NO_ISOLATION = (
+    "without isolation only a loopback address may be listened on, which only creche serve can see to: "
+    "start it with creche serve --unsafe-no-isolation"
+)
 
 
 class Application:
@@ -45,6 +52,7 @@ class Application:
             settings = load()
             drop_secrets()
             logs.configure(settings)
+            _demand_isolation(settings)
             with claim_listeners():
                 async with open_house(settings) as self._house:
                     await send({"type": "lifespan.startup.complete"})
@@ -56,6 +64,11 @@ class Application:
         finally:
             self._house = None
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _demand_isolation(settings: Settings) -> None:
+    if settings.tier == "none":
+        raise StartupError(_NO_ISOLATION)
 
 
 async def _fail(send: Send, sentence: str) -> None:

@@ -48,6 +48,7 @@ def serve(
     unsafe_no_isolation: bool,  # noqa: FBT001  # click passes flags so
 ) -> None:
     """Serve ENVIRONMENT (default: workbench): a name, package.module:Class or path/to/file.py:Class."""
+    from server.house import LESS_THAN_FULL  # noqa: PLC0415  # brings Quart along
     from server.serving import serve as run  # noqa: PLC0415  # Hypercorn and Quart take long to import
 
     if unsafe_no_isolation:
@@ -55,6 +56,9 @@ def serve(
     settings = _settings(config, assignments, environment=environment, bind=bind)
     drop_secrets()
     logs.configure(settings)
+    if settings.tier == "none":
+        # Whatever the level of the log.
+        click.echo(f"creche: WARNING: {LESS_THAN_FULL['none']}", err=True)
     try:
         status = trio.run(run, settings, _announce)
     except StartupError as error:

@@ -17,7 +17,8 @@ from typing import Any, get_args
 import attrs
 
 from sandbox.limits import Limits
-from server.settings import Api, LogFormat, Settings, SettingsError, Tier, Value
+from sandbox.tiers import Tier
+from server.settings import Api, LogFormat, Settings, SettingsError, Value
 from tools.shapes import is_dict
 
 _PREFIX = "CRECHE_"

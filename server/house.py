@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 log = get_logger("house")
 
 
+LESS_THAN_FULL = {
+    "landlock": "sessions share the machine's namespaces: docs/security.md says what that gives away",
+    "none": "model code runs WITHOUT ISOLATION, as a program that anybody could start here",
+}
+"""What a server of such a tier says at each start."""
+
+
 @attrs.frozen
 class House:
     """A server that is ready: its sessions, and the application that leads to them."""
@@ -59,6 +66,8 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
     few = few_open_files(settings.max_sessions)
     if few.cause:
         log.warning("few_open_files", why=few.cause, remedy=few.remedy)
+    if settings.tier != "full":
+        log.warning("less_than_full_isolation", tier=settings.tier, why=LESS_THAN_FULL[settings.tier])
     is_open = False
     try:
         async with (
@@ -78,6 +87,9 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
     except SandboxError as error:
         if is_open:
             raise
+        if settings.tier != "full":
+            msg = f"no session of the tier {settings.tier!r} could be started: {error}"
+            raise StartupError(msg) from error
         python = settings.python or environment.profile.python
         raise await _refusal(error, python) from error
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import attrs
 
 from sandbox.limits import MIB, Limits
+from sandbox.tiers import Tier
 
-Tier = Literal["full", "landlock", "none"]
 LogFormat = Literal["auto", "json", "text"]
 Api = Literal["responses", "chat"]
 Value = str | int | float | bool

@@ -268,7 +268,11 @@ def _absolute(path: str) -> str:
     if "\0" in path:
         msg = "the path holds a NUL character"
         raise ValueError(msg)
-    return os.path.join(WORKSPACE, path)
+    # Where a session has no root of its own, its workspace lies elsewhere, and is called the same.
+    workspace = os.environ.get("CRECHE_WORKSPACE", WORKSPACE)
+    if path == WORKSPACE or path.startswith(WORKSPACE + "/"):
+        path = path[len(WORKSPACE) + 1 :]
+    return os.path.join(workspace, path)
 
 
 @contextlib.contextmanager

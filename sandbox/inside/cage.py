@@ -17,6 +17,11 @@ in that order:
 6. The child executes the profile's interpreter inside the cage as the zygote. Nothing of the build remains in
    its memory.
 
+Where the tier has no namespaces, steps 1 to 5 are left out: the keeper fills a folder with copies of our far
+side, the child executes the interpreter where it is, and the keeper, as the parent of last resort of all
+that has lost its own, ends whatever a dead zygote has left, and removes the folder
+(`sandbox.inside.plain`).
+
 The specification comes as JSON in a descriptor (see `sandbox.cage_plan`). A failure is reported over the
 steering socket in one sentence that names the step.
 """
@@ -30,9 +35,11 @@ import resource
 import socket
 import stat
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox import packets
+from sandbox.inside import plain
+from sandbox.inside.processes import END_SECONDS, wipe_after
 from sandbox.linux import mounts, namespaces, privileges
 
 ROOT = "/tmp"
@@ -57,6 +64,9 @@ def main(spec_descriptor: int, steering_descriptor: int) -> None:
         os._exit(1)
     steering.close()
     _, status = os.waitpid(zygote, 0)
+    if not spec["namespaces"]:
+        wipe_after(END_SECONDS)
+        plain.remove_tree(spec["folder"])
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
@@ -65,6 +75,9 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     user, group = os.geteuid(), os.getegid()
     _be_killable()
     _take_all_allowed()
+    if not spec["namespaces"]:
+        os.close(proc)
+        return _start_plainly(spec, spec_descriptor, steering_descriptor, step)
     step[0] = "making a mount namespace"
     if spec["privileged"]:
         namespaces.unshare(namespaces.NEWNS)
@@ -141,7 +154,7 @@ def _build_root(spec: dict[str, Any], trees: list[tuple[int, str]], copies: dict
     os.umask(0o022)
     devices = [] if spec["privileged"] else [(mounts.clone_tree(f"/dev/{name}"), name) for name in _DEVICES]
     mounts.mount("creche-root", ROOT, "tmpfs", mounts.NOSUID, "mode=755,size=16m,nr_inodes=4096")
-    _fill_root(spec, copies)
+    _fill(ROOT, spec, copies)
     _add_devices(devices)
     for tree, target in trees:
         if stat.S_ISDIR(os.fstat(tree).st_mode):
@@ -156,15 +169,15 @@ def _build_root(spec: dict[str, Any], trees: list[tuple[int, str]], copies: dict
         mounts.mount("creche-empty", ROOT + target, "tmpfs", mounts.RDONLY | mounts.NOSUID, options)
 
 
-def _fill_root(spec: dict[str, Any], copies: dict[str, bytes]) -> None:
+def _fill(root: str, spec: dict[str, Any], copies: dict[str, bytes]) -> None:
     for directory in spec["directories"]:
-        os.makedirs(ROOT + directory, exist_ok=True)
+        os.makedirs(root + directory, exist_ok=True)
     for path, target in spec["links"].items():
-        os.makedirs(os.path.dirname(ROOT + path), exist_ok=True)
-        os.symlink(target, ROOT + path)
+        os.makedirs(os.path.dirname(root + path), exist_ok=True)
+        os.symlink(target, root + path)
     written = {path: content.encode() for path, content in spec["files"].items()}
     for path, data in {**written, **copies}.items():
-        with open(ROOT + path, "wb") as file:
+        with open(root + path, "wb") as file:
             file.write(data)
 
 
@@ -216,24 +229,44 @@ def _become_zygote(
         privileges.become(0, 0)
         socket.sethostname("creche")
         step[0] = "executing the interpreter in the cage"
-        privileges.close_all_but((0, 1, 2, spec_descriptor, steering_descriptor))
-        for descriptor in (spec_descriptor, steering_descriptor):
-            fcntl.fcntl(descriptor, fcntl.F_SETFD, 0)
-        start = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.inside.zygote import main; main()"
-        arguments = [
-            spec["python"],
-            "-s",
-            "-B",
-            "-c",
-            start,
-            spec["library"],
-            str(spec_descriptor),
-            str(steering_descriptor),
-        ]
-        os.execve(spec["python"], arguments, spec["environment"])
+        _execute(spec, spec_descriptor, steering_descriptor)
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
         packets.send_last(
             steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"}
         )
         sys.stderr.flush()
         os._exit(1)
+
+
+def _execute(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int) -> NoReturn:
+    """Become the zygote."""
+    privileges.close_all_but((0, 1, 2, spec_descriptor, steering_descriptor))
+    for descriptor in (spec_descriptor, steering_descriptor):
+        fcntl.fcntl(descriptor, fcntl.F_SETFD, 0)
+    start = "import sys; sys.path.insert(0, sys.argv[1]); from sandbox.inside.zygote import main; main()"
+    numbers = (str(spec_descriptor), str(steering_descriptor))
+    arguments = [spec["python"], "-s", "-B", "-c", start, spec["library"], *numbers]
+    os.execve(spec["python"], arguments, spec["environment"])
+
+
+def _start_plainly(
+    spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int, step: list[str]
+) -> int:
+    """Start the zygote without a cage around it."""
+    step[0] = "filling the cage's folder"
+    privileges.adopt_orphans()
+    os.umask(0o022)
+    _fill("", spec, {target: _read(source) for target, source in spec["copies"].items()})
+    child = os.fork()
+    if child == 0:
+        try:
+            step[0] = "executing the interpreter"
+            _execute(spec, spec_descriptor, steering_descriptor)
+        except BaseException as error:  # noqa: BLE001 - reported, then this process ends
+            what = f"{type(error).__name__}: {error}"
+            packets.send_last(
+                socket.socket(fileno=steering_descriptor), {"op": "failed", "step": step[0], "error": what}
+            )
+            os._exit(1)
+    os.close(spec_descriptor)
+    return child

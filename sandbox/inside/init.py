@@ -4,6 +4,10 @@ It is our code and runs none of the model's. It is not dumpable, so nothing in t
 at its descriptors; as PID 1 it is immune to signals from inside its namespace; and it holds the line to the
 server: when that line ends, it exits, and the kernel kills whatever else is in the namespace.
 
+Where the tier has no namespaces the plan leaves out what needs them: the session gets a folder instead of a
+file system, init adopts orphans instead of being PID 1, and ends the session when the zygote has died
+(`sandbox.inside.plain`).
+
 The order of the set-up matters. Control groups come first, so that all memory is charged to the session.
 Mounts need the capabilities of the new user namespace, so they come before those are dropped; Landlock and
 seccomp need no_new_privs and come last, because they would forbid the rest. Everything set here is inherited
@@ -20,13 +24,15 @@ import signal
 import socket
 import struct
 import types
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import lane
-from sandbox.inside.processes import kill_family
-from sandbox.inside.watchdog import Watchdog
-from sandbox.linux import landlock, mounts, namespaces, privileges, seccomp
+from sandbox.inside import lane, plain
+from sandbox.inside.confinement import Confinement
+from sandbox.inside.processes import below, kill_family, snapshot, wipe
+from sandbox.inside.quota import Quota
+from sandbox.inside.watchdog import Watchdog, memory_of_files
+from sandbox.linux import mounts, namespaces, privileges
 
 USER = 1000
 """The session's user and group id, as seen inside."""
@@ -34,9 +40,6 @@ USER = 1000
 WORKSPACE = "/workspace"
 _PENDING_SIGNALS = 256  # queued signals and timers
 _LANES_OOM_SCORE = 500  # init has less: when memory runs out, the kernel picks a lane
-_WRITABLE_DEVICES = ("null", "full", "random", "urandom")
-"""Not zero: mapped shared it is memory that belongs to no process, which the watchdog could not count."""
-
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -50,8 +53,7 @@ def run(
     mapped: int,
     *,
     toolbox: lane.Toolbox,
-    policy: bytes,
-    landlock_abi: int,
+    confinement: Confinement,
 ) -> None:
     """Be the session's PID 1 from the fork on; does not return.
 
@@ -60,8 +62,7 @@ def run(
         descriptors: the line, the first lane's four pipes, then the control groups' ``cgroup.procs``.
         mapped: a pipe from which one byte comes when this namespace's ids have been mapped.
         toolbox: what lanes can run.
-        policy: the seccomp program.
-        landlock_abi: the Landlock ABI to use, 0 for none.
+        confinement: what holds for every session of the cage.
     """
     line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptors[0])
     try:
@@ -69,10 +70,10 @@ def run(
         os.setsid()  # the scheduler may count by sessions; without this, all sandboxes would be one to it
         os.dup2(1, 2)  # the zygote's stderr is the server's; from here on there is only /dev/null
         privileges.close_all_but([0, 1, 2, mapped, *descriptors])
-        tree, oom_score = _set_up(request, groups, mapped, policy, landlock_abi)
+        zygote = -1 if confinement.namespaces else os.pidfd_open(os.getppid())
+        tree, oom_score = _set_up(request, groups, mapped, confinement)
         os.close(mapped)
-        guard = Watchdog(request["memory_bytes"]) if request["watch_memory"] else None
-        supervisor = Init(line, toolbox, guard, oom_score)
+        supervisor = Init(line, toolbox, confinement, request, tree, oom_score, zygote)
         lane_pidfd = supervisor.start_lane(request["lane"], pipes)
         packets.send(line, {"op": "ready", "lane": request["lane"]}, [tree, lane_pidfd])
         os.close(tree)
@@ -85,48 +86,45 @@ def run(
 
 
 def _set_up(
-    request: dict[str, Any], groups: list[int], mapped: int, policy: bytes, landlock_abi: int
+    request: dict[str, Any], groups: list[int], mapped: int, confinement: Confinement
 ) -> tuple[int, int]:
     """Confine this process for good; return descriptors of the writable tree and of its oom_score_adj."""
     for group in groups:
         os.write(group, b"0")  # "the writer": our number outside is neither known nor needed
         os.close(group)
-    namespaces.unshare(namespaces.NEWCGROUP)  # after joining, so that its root is the session's own group
+    if confinement.namespaces:
+        namespaces.unshare(namespaces.NEWCGROUP)  # after joining, so that its root is the session's own group
     # No handler, no exception to PID 1's immunity. This is the only one that the zygote has.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if not os.read(mapped, 1):
         msg = "the zygote did not map this session's ids"
         raise OSError(msg)
-    privileges.become(USER, USER)
-    _forbid_namespaces()
-    tree = _mount_writable(request["disk_bytes"], request["disk_inodes"])
-    mounts.mount("proc", "/proc", "proc", mounts.NOSUID | mounts.NODEV | mounts.NOEXEC, "subset=pid")
-    if request["loopback"]:
-        _raise_loopback()
-    os.chdir(WORKSPACE)
+    if confinement.namespaces:
+        privileges.become(USER, USER)
+        privileges.lock_capabilities()
+        tree = _furnish(request, loopback=confinement.loopback)
+    else:
+        tree = plain.move_in(request)
+    os.chdir(WORKSPACE if confinement.namespaces else f"{request['folder']}{WORKSPACE}")
     os.umask(0o022)
     _set_rlimits(request)
     privileges.set_dumpable(dumpable=True)  # for a moment, so that the file in /proc is this user's own
     oom_score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
     privileges.set_dumpable(dumpable=False)
-    privileges.drop_capabilities()
+    privileges.empty_capabilities()
     privileges.forbid_new_privileges()
-    if landlock_abi:
-        landlock.restrict(
-            landlock_abi,
-            (
-                ("/", landlock.READ),
-                ("/dev", landlock.READ),
-                *((f"/dev/{name}", landlock.READ_WRITE_ONE) for name in _WRITABLE_DEVICES),
-                ("/proc", landlock.READ),  # an ordinary user's init would let its files there be written to
-                (WORKSPACE, ~0),
-                ("/tmp", ~0),
-                ("/dev/shm", ~0),
-            ),
-            tcp=request["loopback"],
-        )
-    seccomp.load(policy)
+    confinement.restrict_session(request["folder"])
     return tree, oom_score
+
+
+def _furnish(request: dict[str, Any], *, loopback: bool) -> int:
+    """Give the session what its namespaces are for; return a descriptor of its writable file system."""
+    _forbid_namespaces()
+    tree = _mount_writable(request["disk_bytes"], request["disk_inodes"])
+    mounts.mount("proc", "/proc", "proc", mounts.NOSUID | mounts.NODEV | mounts.NOEXEC, "subset=pid")
+    if loopback:
+        _raise_loopback()
+    return tree
 
 
 def _forbid_namespaces() -> None:
@@ -171,7 +169,11 @@ def set_common_rlimits() -> None:
 
 
 def _set_rlimits(request: dict[str, Any]) -> None:
-    _lower_rlimit(resource.RLIMIT_NPROC, request["processes"], request["processes"])
+    processes = request["processes"]
+    if request["shares_user"]:
+        # The kernel counts by user, so what that user has besides is added: a guess, for that changes.
+        processes += plain.count_processes_of(os.getuid())
+    _lower_rlimit(resource.RLIMIT_NPROC, processes, processes)
     # Not before the session's user namespace exists: the limit of whoever makes one is the limit of all its
     # brothers together, and one session could then keep the others from having timers or queued signals.
     _lower_rlimit(resource.RLIMIT_SIGPENDING, _PENDING_SIGNALS, _PENDING_SIGNALS)
@@ -184,21 +186,42 @@ def _lower_rlimit(kind: int, soft: int, hard: int) -> None:
     resource.setrlimit(kind, (soft, hard))
 
 
+def _no_memory() -> int:
+    return 0  # its files are on a disk
+
+
 class Init:
     """Starts lanes when the server asks, tells it when they end, reaps everything else."""
 
     def __init__(
-        self, line: socket.socket, toolbox: lane.Toolbox, guard: Watchdog | None, oom_score: int
+        self,
+        line: socket.socket,
+        toolbox: lane.Toolbox,
+        confinement: Confinement,
+        request: dict[str, Any],
+        tree: int,
+        oom_score: int,
+        zygote: int,
     ) -> None:
         """Serve the server at the other end of `line`.
 
         `oom_score` is a descriptor of this process's oom_score_adj: nobody may open such a file any more.
+        `zygote` is one of the zygote's process, or -1 where the kernel ends this process with it.
         """
         self._line = line
         self._oom_score = oom_score
         self._own_oom_score = os.read(oom_score, 16)
         self._toolbox = toolbox
-        self._guard = guard
+        self._confinement = confinement
+        self._folder: str = request["folder"]
+        self._zygote = zygote
+        self._watchdog: Watchdog | None = None
+        if request["watch_memory"]:
+            files = memory_of_files if confinement.namespaces else _no_memory
+            self._watchdog = Watchdog(request["memory_bytes"], files)
+        self._quota: Quota | None = None
+        if not confinement.namespaces:
+            self._quota = Quota(tree, request["disk_bytes"], request["disk_inodes"])
         self._lanes: dict[int, str] = {}
 
     def start_lane(self, name: str, pipes: list[int]) -> int:
@@ -208,7 +231,7 @@ class Init:
         try:
             pid = os.fork()
             if pid == 0:
-                lane.run(name, pipes, self._toolbox)
+                lane.run(name, pipes, self._toolbox, self._confinement, self._folder)
         finally:
             os.write(self._oom_score, self._own_oom_score)
         self._lanes[pid] = name
@@ -224,20 +247,34 @@ class Init:
         poller = select.poll()
         poller.register(self._line, select.POLLIN)
         poller.register(wake_read, select.POLLIN)
+        if self._zygote >= 0:
+            poller.register(self._zygote, select.POLLIN)
+        interval = None if self._watchdog is None and self._quota is None else Watchdog.interval_ms
         self._reap()  # a lane may have died before there was a handler
         while True:
-            for descriptor, _ in poller.poll(None if self._guard is None else self._guard.interval_ms):
+            for descriptor, _ in poller.poll(interval):
                 if descriptor == wake_read:
                     os.read(wake_read, 4096)
                     self._reap()
                 else:
-                    packet = packets.receive(self._line)
+                    packet = None if descriptor == self._zygote else packets.receive(self._line)
                     if packet is None:
-                        os._exit(0)
+                        self._leave()
                     self._obey(*packet)
-            if self._guard is not None and self._guard.is_exceeded():
-                packets.send(self._line, {"op": "out_of_memory"})
-                self._guard.kill_largest(spare=os.getpid())
+            self._look()
+
+    def _leave(self) -> NoReturn:
+        if not self._confinement.namespaces:
+            wipe()
+        os._exit(0)
+
+    def _look(self) -> None:
+        """See to the bounds that the kernel does not keep by itself here."""
+        if self._watchdog is not None and self._watchdog.is_exceeded():
+            packets.send(self._line, {"op": "out_of_memory"})
+            self._watchdog.kill_largest(spare=os.getpid())
+        if self._quota is not None and self._quota.is_exceeded(below([os.getpid()], snapshot())):
+            self._leave()  # whoever wrote too much is not known, and what is written would stay
 
     def _obey(self, order: dict[str, Any], descriptors: list[int]) -> None:
         name = order["lane"]

@@ -21,6 +21,7 @@ import types
 from typing import Any, Callable
 
 from sandbox import frames
+from sandbox.inside.confinement import Confinement
 from sandbox.linux import privileges
 
 Toolbox = dict[str, dict[str, Callable[..., Any]]]
@@ -69,7 +70,7 @@ def _module_from(name: str, source: str) -> types.ModuleType:
     return module
 
 
-def run(name: str, pipes: list[int], toolbox: Toolbox) -> None:
+def run(name: str, pipes: list[int], toolbox: Toolbox, confinement: Confinement, folder: str) -> None:
     """Be the lane `name` from the fork on; does not return."""
     status = 1
     try:
@@ -83,6 +84,7 @@ def run(name: str, pipes: list[int], toolbox: Toolbox) -> None:
         gc.enable()  # the zygote switched it off; what it froze stays out of the collector's sight
         privileges.set_dumpable(dumpable=True)
         _limit_descriptors()
+        confinement.restrict_lane(folder)
         _serve(toolbox.get(name, {}))
         status = 0
     finally:

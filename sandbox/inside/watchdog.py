@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
-from sandbox.inside.processes import snapshot
+from sandbox.inside.processes import below, snapshot
 
 _KIB = 1024
 
@@ -26,13 +27,14 @@ class Watchdog:
 
     interval_ms = 100
 
-    def __init__(self, memory_bytes: int) -> None:
-        """Allow `memory_bytes` to all processes and writable files together."""
+    def __init__(self, memory_bytes: int, files: Callable[[], int]) -> None:
+        """Allow `memory_bytes` to this process, its descendants, and what `files` says that files hold."""
         self._allowed = memory_bytes
+        self._files = files
 
     def is_exceeded(self) -> bool:
         """Look once."""
-        return sum(self._sizes().values()) + _files() > self._allowed
+        return sum(self._sizes().values()) + self._files() > self._allowed
 
     def kill_largest(self, *, spare: int) -> None:
         """SIGKILL the process that holds the most, never `spare`."""
@@ -46,7 +48,7 @@ class Watchdog:
 
     def _sizes(self) -> dict[int, int]:
         sizes: dict[int, int] = {}
-        for pid in snapshot():
+        for pid in below([os.getpid()], snapshot()):
             try:
                 tables = _field(f"/proc/{pid}/status", (b"VmPTE:",))
             except OSError:
@@ -61,7 +63,8 @@ class Watchdog:
         return sizes
 
 
-def _files() -> int:
+def memory_of_files() -> int:
+    """Return what the session's own file system holds, which is memory."""
     tree = os.statvfs("/workspace")
     return (tree.f_blocks - tree.f_bfree) * tree.f_frsize
 

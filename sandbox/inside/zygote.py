@@ -3,12 +3,12 @@
 Single-threaded for its whole life, which is what makes forking a Python process sound; a preloaded module
 that starts a thread is refused by name. It runs no model code. Its only inputs are the steering socket and
 the deaths of its children; the end of file on the socket means that the server is gone, and exiting then ends
-every session, because this is PID 1 of the namespace that they live in.
+every session, because this is PID 1 of the namespace that they live in. Where there is no namespace it adopts
+what a dead session has left, and wipes it away before it reports the death (`sandbox.inside.plain`).
 """
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import gc
 import importlib
@@ -19,11 +19,13 @@ import signal
 import socket
 import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox import packets
 from sandbox.inside import init, lane
-from sandbox.linux import landlock, namespaces
+from sandbox.inside.confinement import Confinement
+from sandbox.inside.processes import END_SECONDS, wipe, wipe_after
+from sandbox.linux import namespaces, privileges
 
 # A network of its own even without a loopback: names of UNIX sockets are listed and taken there.
 _SESSION_NAMESPACES = (
@@ -82,7 +84,9 @@ class Zygote:
         lane.make_ready()
         init.set_common_rlimits()
         self._toolbox = lane.load_toolbox(self._spec["handlers"])
-        self._policy = base64.b64decode(self._spec["seccomp"])
+        self._confinement = Confinement.of(self._spec)
+        if not self._confinement.namespaces:
+            privileges.adopt_orphans()
         # The whole heap as it is now is shared with every session: keep the collector from writing into it.
         # Python's own dispositions are undone here, once, so that inits and lanes start with the kernel's.
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
@@ -90,13 +94,12 @@ class Zygote:
         gc.collect()
         gc.disable()
         gc.freeze()
-        self._landlock = min(landlock.abi(), self._spec["landlock"])
         packets.send(
             self._steering,
             {
                 "op": "ready",
                 "python": sys.version.split()[0],
-                "landlock": self._landlock,
+                "landlock": self._confinement.landlock,
                 "preload_seconds": times,
             },
         )
@@ -118,10 +121,15 @@ class Zygote:
                 if self._steering.fileno() in ready:
                     packet = packets.receive(self._steering)
                     if packet is None:
-                        os._exit(0)
+                        self._leave()
                     self._start_session(*packet)
             except (BrokenPipeError, ConnectionResetError):
-                os._exit(0)  # the server hung up between a request and our answer
+                self._leave()  # the server hung up between a request and our answer
+
+    def _leave(self) -> NoReturn:
+        if not self._confinement.namespaces:
+            wipe_after(END_SECONDS)
+        os._exit(0)
 
     def _reap(self) -> None:
         while True:
@@ -133,6 +141,8 @@ class Zygote:
                 return
             session = self._sessions.pop(pid, None)
             if session is not None:
+                if not self._confinement.namespaces:
+                    wipe(spare=self._sessions)
                 packets.send(
                     self._steering,
                     {
@@ -143,11 +153,17 @@ class Zygote:
                     },
                 )
 
+    def _fork(self) -> tuple[int, int]:
+        if self._confinement.namespaces:
+            return namespaces.fork_into(_SESSION_NAMESPACES)
+        pid = os.fork()
+        return (pid, os.pidfd_open(pid)) if pid else (0, -1)
+
     def _start_session(self, request: dict[str, Any], descriptors: list[int]) -> None:
         session = request["session"]
         mapped_read, mapped_write = os.pipe()
         try:
-            pid, pidfd = namespaces.fork_into(_SESSION_NAMESPACES)
+            pid, pidfd = self._fork()
         except OSError as error:
             for descriptor in (*descriptors, mapped_read, mapped_write):
                 os.close(descriptor)
@@ -160,12 +176,12 @@ class Zygote:
                 descriptors,
                 mapped_read,
                 toolbox=self._toolbox,
-                policy=self._policy,
-                landlock_abi=self._landlock,
+                confinement=self._confinement,
             )
         self._sessions[pid] = session
         try:
-            namespaces.write_maps(self._proc, str(pid), init.USER, request["user"], 1)
+            if self._confinement.namespaces:
+                namespaces.write_maps(self._proc, str(pid), init.USER, request["user"] or 0, 1)
             os.write(mapped_write, b"m")
         except OSError:
             pass  # it died already, or dies of the end of file on its pipe; `_reap` reports it

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Iterable
 
 from sandbox.linux import calls
@@ -24,6 +25,7 @@ _FS_V1 = (1 << 13) - 1  # the thirteen rights of ABI 1
 REFER = 1 << 13  # ABI 2
 TRUNCATE = 1 << 14  # ABI 3
 IOCTL_DEV = 1 << 15  # ABI 5
+_ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 _NET_TCP = 0b11  # bind and connect, ABI 4
 _SCOPES = 0b11  # abstract UNIX sockets and signals, ABI 6
 
@@ -31,7 +33,7 @@ _ABI_REFER, _ABI_TRUNCATE, _ABI_NET, _ABI_IOCTL, ABI_SCOPES = 2, 3, 4, 5, 6
 
 READ = EXECUTE | READ_FILE | READ_DIR
 READ_WRITE_ONE = READ_FILE | WRITE_FILE | TRUNCATE
-"""For a rule about one file, which must not speak of directories."""
+"""What a device is used with."""
 
 
 class _RulesetAttributes(ctypes.Structure):
@@ -75,7 +77,7 @@ def restrict(version: int, allowed: Iterable[tuple[str, int]], *, tcp: bool) -> 
 
     Args:
         version: the ABI to use, as `abi` returned it, at least 1.
-        allowed: directories or files with the rights that hold at and beneath them; all else is denied.
+        allowed: folders or files with the rights that hold at and beneath them; all else is denied.
         tcp: whether TCP may be used (only kernels of ABI 4 or later can deny it).
     """
     rights = every_right(version)
@@ -96,7 +98,9 @@ def restrict(version: int, allowed: Iterable[tuple[str, int]], *, tcp: bool) -> 
         for path, wanted in allowed:
             parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
-                rule = _PathBeneath(allowed=wanted & rights, parent=parent)
+                # A rule about one file must not speak of folders.
+                possible = rights if stat.S_ISDIR(os.fstat(parent).st_mode) else rights & _ON_FILES
+                rule = _PathBeneath(allowed=wanted & possible, parent=parent)
                 calls.call(
                     calls.LANDLOCK_ADD_RULE,
                     ruleset,

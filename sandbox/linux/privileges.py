@@ -12,6 +12,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECUREBITS = 28
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -46,14 +47,23 @@ def die_with_parent(signal_number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal_number, what="PR_SET_PDEATHSIG")
 
 
-def drop_capabilities() -> None:
-    """Empty all five capability sets for good, and lock the ways in which a set could be filled again."""
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies. Not inherited."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, what="PR_SET_CHILD_SUBREAPER")
+
+
+def lock_capabilities() -> None:
+    """Lock the ways in which a capability set could be filled again. Needs CAP_SETPCAP."""
     _prctl(_PR_SET_SECUREBITS, _SECUREBITS, what="PR_SET_SECUREBITS")
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, what="PR_CAP_AMBIENT_CLEAR_ALL")
     zero = ctypes.c_ulong(0)
     for capability in range(_LAST_POSSIBLE_CAPABILITY + 1):
         if calls.libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), zero, zero, zero) != 0:
             break  # EINVAL: one past the last that this kernel knows
+
+
+def empty_capabilities() -> None:
+    """Give up all capabilities held, for good where no_new_privs is set or `lock_capabilities` was called."""
     header = _CapabilityHeader(version=_CAPABILITY_VERSION_3, pid=0)
     nothing = (ctypes.c_uint32 * 6)()
     calls.call(calls.number("capset"), ctypes.byref(header), ctypes.byref(nothing), what="capset")

@@ -15,6 +15,7 @@ from sandbox.box import Box
 from sandbox.launcher import Launcher
 from sandbox.observation import Outcome
 from sandbox.profile import Profile
+from sandbox.tiers import Tier
 from scripts.benchmark.commands import CODE
 from scripts.benchmark.http import Client
 
@@ -134,9 +135,11 @@ def posture_timed(samples: Samples) -> Iterator[None]:
     """Note what each posture check takes, where it is made, while the block lasts."""
     check = posture.check
 
-    def timed(pids: tuple[int, ...], outside_user: int) -> None:
+    def timed(
+        pids: tuple[int, ...], outside_user: int, *, tier: Tier = "full", group: str | None = None
+    ) -> None:
         with samples.time("posture"):
-            check(pids, outside_user)
+            check(pids, outside_user, tier=tier, group=group)
 
     posture.check = timed
     try:

@@ -490,7 +490,7 @@ def test_row_77_the_policy_looks_at_no_argument_that_is_a_pointer(observed: Call
     # Of each call that arguments decide, the places of those that are looked at.
     integers = {
         "fcntl": {1}, "ioctl": {1}, "prctl": {0}, "clone": {0}, "personality": {0}, "mmap": {3},
-        "memfd_create": {1},
+        "memfd_create": {1}, "preadv2": {5},
         "socket": {0}, "socketpair": {0}, "setsockopt": {1, 2}, "setrlimit": {0}, "prlimit64": {0, 1, 2},
         "setpriority": {0, 1}, "ioprio_set": {0, 1},
         "sched_setaffinity": {0}, "sched_setattr": {0}, "sched_setparam": {0}, "sched_setscheduler": {0},
@@ -500,7 +500,9 @@ def test_row_77_the_policy_looks_at_no_argument_that_is_a_pointer(observed: Call
     looked_at: dict[str, set[int]] = {}
     for loopback in (False, True):
         for memory_cgroup in (False, True):
-            for _, name, *conditions in syscall_policy._rules(loopback=loopback, memory_cgroup=memory_cgroup):
+            for _, name, *conditions in syscall_policy._rules(
+                own_network=True, own_files=True, loopback=loopback, memory_cgroup=memory_cgroup
+            ):
                 if conditions:
                     looked_at.setdefault(name, set()).update(condition[0] for condition in conditions)
     assert integers == looked_at  # prlimit64's third: whether there is a pointer, never what it points to

@@ -94,12 +94,6 @@ async def test_a_kernel_too_old_is_refused_with_the_remedy(monkeypatch: pytest.M
             pytest.fail("it was opened")
 
 
-async def test_a_tier_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(Unsupported, match="the tier 'none'"):
-        async with open_launcher(tier="none"):
-            pytest.fail("it was opened")
-
-
 async def test_an_exception_of_the_body_comes_out_bare_and_everything_is_ended() -> None:
     with pytest.raises(ZeroDivisionError):
         async with open_launcher() as launcher, launcher.open_sandbox(PROFILE, SMALL):

@@ -40,7 +40,7 @@ def test_a_process_that_is_not_confined_is_a_mismatch(free: int) -> None:
 @pytest.mark.parametrize(
     ("look", "named"),
     [
-        (lambda pid: posture._check_status(pid, own_user()), "NoNewPrivs"),
+        (lambda pid: posture._check_status(pid, own_user(), posture._STATUS), "NoNewPrivs"),
         (posture._check_namespaces, "the user namespace"),
         (lambda pid: posture._check_maps(pid, own_user()), "uid_map"),
         (posture._check_mounts, "mount /"),
