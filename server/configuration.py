@@ -25,7 +25,7 @@ _PREFIX = "CRECHE_"
 _NOT_SETTINGS = frozenset({"CRECHE_CONFIG", "CRECHE_PYTHON"})
 """Variables with our prefix that are read by somebody else: the file's path, and the scripts' interpreter."""
 
-_INHERITED_SECRETS = ("NEMO_GYM_CONFIG_DICT", "CRECHE_SECRET", "CRECHE_JUDGE_KEY")
+_INHERITED_SECRETS = ("NEMO_GYM_CONFIG_DICT", "CRECHE_SECRET", "CRECHE_SANDBOX_TOKEN", "CRECHE_JUDGE_KEY")
 """What must not stay in our environment: NeMo Gym puts its whole configuration there, API keys included."""
 
 

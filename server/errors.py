@@ -7,10 +7,13 @@
     ├── NoSuchSession        no cookie, a forged one, or a session that is long gone
     ├── SeededOtherwise      the cookie's session lives, with another task
     ├── SessionOver          the session has been verified or has ended
+    ├── Unauthorised         the request lacks the token that its route asks for
+    ├── TooLong              what was asked for is longer than this server sends
     └── TooManyCalls         more calls at once in one session than are kept in line
     ServerError
     ├── SessionLost          the sandbox went down under the call, through no fault of the model
     ├── NotSeeded            no session could be had for an episode
+    ├── NoSandbox            a sandbox was asked for by itself, and none could be had
     └── ShuttingDown         this server is stopping
 
 Neither root is shared with the sandbox's errors: those are of a layer that knows no client. An exception that
@@ -83,6 +86,14 @@ class SessionOver(ClientError):
     """The session takes no more calls."""
 
 
+class Unauthorised(ClientError):
+    """The route asks for a token, and the request has none or another."""
+
+
+class TooLong(ClientError):
+    """What was asked for is longer than this server sends."""
+
+
 class TooManyCalls(ClientError):
     """The session has as many calls waiting as it may."""
 
@@ -97,6 +108,10 @@ class SessionLost(ServerError):
 
 class NotSeeded(ServerError):
     """An environment server asked for a session, and none could be had. It may try again."""
+
+
+class NoSandbox(ServerError):
+    """A sandbox was asked for by itself, and none could be had. Trying again may help."""
 
 
 class ShuttingDown(ServerError):
@@ -114,9 +129,12 @@ STATUS: Mapping[type[Exception], int] = {
     NoSuchSession: 404,
     SeededOtherwise: 409,
     SessionOver: 409,
+    Unauthorised: 401,
+    TooLong: 413,
     TooManyCalls: 429,
     SessionLost: 503,
     NotSeeded: 503,
+    NoSandbox: 503,
     ShuttingDown: 503,
 }
 """Which class is answered with which status. There is no second place that decides this."""

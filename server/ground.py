@@ -59,6 +59,7 @@ class Ground:
         launcher: where their sandboxes come from.
         slots: one for each sandbox that may be open at once; who waits gets one in the order of coming.
         queue_seconds: how long a seed may wait for a slot.
+        stopping: set when the server cuts off what still runs.
         work: what is in progress, so that a shutdown can wait for it.
     """
 
@@ -68,6 +69,7 @@ class Ground:
     slots: trio.CapacityLimiter
     queue_seconds: float
     work: Work = attrs.field(factory=Work)
+    stopping: trio.Event = attrs.field(factory=trio.Event)
 
 
 async def lay_ground(environment: Environment[Any], launcher: Launcher, settings: Settings) -> Ground:

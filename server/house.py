@@ -20,6 +20,8 @@ from server.hot_path import HotPath
 from server.loading import EnvironmentNotFoundError, load_environment
 from server.logs import get_logger
 from server.receipts.keys import KeyFileError
+from server.sandboxes.registry import open_sandboxes
+from server.sandboxes.routes import Routes as SandboxRoutes
 from server.sessions import Sessions, open_sessions
 from server.states.shelves import ShelfError
 from tools.registry import ToolError
@@ -77,8 +79,11 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
         ):
             is_open = True
             cookies = CookieSigner(settings.secret, settings.cookie_name)
-            app = cast("App", create_app(settings.body_bytes))
-            inner: App = HotPath(app, environment.toolbox.tools, settings.body_bytes)
+            app = create_app(settings.body_bytes)
+            if settings.sandbox_token is not None:
+                sandboxes = await stack.enter_async_context(open_sandboxes(sessions.ground))
+                SandboxRoutes(sandboxes, settings.sandbox_token, settings.body_bytes).add_to(app)
+            inner: App = HotPath(cast("App", app), environment.toolbox.tools, settings.body_bytes)
             if settings.mcp:
                 inner = await stack.enter_async_context(_open_mcp(inner, environment, settings.body_bytes))
             yield House(sessions, Front(inner, sessions, cookies, offers_mcp=settings.mcp))

@@ -64,7 +64,7 @@ class Sessions:
     def __init__(self, nursery: trio.Nursery, ground: Ground, settings: Settings) -> None:
         """Start empty."""
         self._nursery = nursery
-        self._ground = ground
+        self.ground = ground
         self._records = Records(settings.record_seconds, settings.max_records, settings.kept_state_bytes)
         self._seeding = Seeding(self._records, ground, settings.max_waiting)
         self._verdicts = Verdicts(ground, settings)
@@ -93,7 +93,7 @@ class Sessions:
     @property
     def environment(self) -> Environment[Any]:
         """What is played here."""
-        return self._ground.environment
+        return self.ground.environment
 
     async def seed(
         self, request: SeedRequest, new_id: str, known_id: str | None = None, name: str | None = None
@@ -193,7 +193,7 @@ class Sessions:
         session = seeded
         if session.judging is None:
             session.judging = trio.CancelScope()
-            self._ground.work.begin()
+            self.ground.work.begin()
             self._nursery.start_soon(self._settle, session, session.judging, request)
         await session.judged.wait()
         assert session.verdict is not None  # noqa: S101  # set before the event
@@ -230,17 +230,17 @@ class Sessions:
 
     def describe(self) -> dict[str, Any]:
         """Return the tier in force, what it rests on here, and how many sessions there are of which kind."""
-        posture = attrs.asdict(self._ground.launcher.posture(self._ground.profile))
+        posture = attrs.asdict(self.ground.launcher.posture(self.ground.profile))
         phases = dict.fromkeys(map(str, Phase), 0)
         for session in self._records:
             phases[str(session.phase)] += 1
-        at_most = int(self._ground.slots.total_tokens)
+        at_most = int(self.ground.slots.total_tokens)
         return {
             "tier": posture["tier"],
             "posture": posture,
-            "sandboxes": self._ground.launcher.alive,
-            "posture_mismatches": self._ground.launcher.mismatches,
-            "standby": self._ground.launcher.ready(self._ground.profile),
+            "sandboxes": self.ground.launcher.alive,
+            "posture_mismatches": self.ground.launcher.mismatches,
+            "standby": self.ground.launcher.ready(self.ground.profile),
             "sessions": phases | {"at_most": at_most},
         }
 
@@ -251,12 +251,13 @@ class Sessions:
             if session.phase is Phase.WAITING:
                 session.cut_off(_SHUTTING_DOWN)
         with trio.move_on_after(seconds):
-            await self._ground.work.wait_quiet()
+            await self.ground.work.wait_quiet()
         self.cut_off()
 
     def cut_off(self) -> None:
         """End every session at once; calls in progress are answered with `ShuttingDown`."""
         self._is_stopping = True
+        self.ground.stopping.set()
         for session in self._records:
             session.cut_off(_SHUTTING_DOWN)
 
@@ -275,7 +276,7 @@ class Sessions:
                 await session.over.wait()
                 fields = await self._verdicts.verdict(session, request)
         finally:
-            self._ground.work.end()
+            self.ground.work.end()
             failure = session.failure or _SHUTTING_DOWN
             fields = fields or self._verdicts.failed(session.id, request, failure)
             session.verdict = fields

@@ -34,10 +34,10 @@ def _not_negative(_: object, __: attrs.Attribute[Any], value: float) -> None:
         raise ValueError(msg)
 
 
-def _long_enough(_: object, __: attrs.Attribute[str], value: str) -> None:
+def _long_enough(_: object, __: attrs.Attribute[Any], value: str | None) -> None:
     minimum = 16
-    if len(value) < minimum:
-        msg = f"must have at least {minimum} characters, or cookies could be forged"
+    if value is not None and len(value) < minimum:
+        msg = f"must have at least {minimum} characters, or it could be guessed"
         raise ValueError(msg)
 
 
@@ -91,6 +91,7 @@ class Settings:
         reverify_seconds: how old they may get.
         receipt_key: file with an Ed25519 private key (PEM) that signs the receipts; None signs them with a
             key made of the secret.
+        sandbox_token: lets whoever brings it have sandboxes of their own, at `/sandboxes`. Off without it.
         mcp: offer the tools at `/mcp` too, to clients of the Model Context Protocol. Needs the extra `mcp`.
         grace_seconds: from SIGTERM until calls and verdicts in progress are cut off.
         keep_alive_seconds: how long an idle connection is kept; NeMo Gym's client expects at least 15.
@@ -127,6 +128,7 @@ class Settings:
     reverify_bytes: int = attrs.field(default=64 * MIB, validator=_not_negative)
     reverify_seconds: float = attrs.field(default=86_400.0, validator=_positive)
     receipt_key: str | None = None
+    sandbox_token: str | None = attrs.field(default=None, validator=_long_enough, repr=False)
     mcp: bool = False
     grace_seconds: float = attrs.field(default=10.0, validator=_positive)
     keep_alive_seconds: float = attrs.field(default=75.0, validator=_positive)

@@ -199,7 +199,7 @@ def list_files(state: dict[str, Any], path: str = ".") -> dict[str, Any]:
             empty.
     """
     found: list[str] = []
-    with _plainly(path):
+    with plainly(path):
         rest = _entries(_absolute(path))
     while rest and len(found) <= LIST_ENTRIES:
         name = rest.pop()
@@ -231,16 +231,16 @@ def _count(data: bytes, piece: bytes) -> int:
 
 def _read(path: str, limit: int) -> bytes:
     """Return the first `limit` bytes of the regular file at `path`."""
-    with _regular(path, os.O_RDONLY) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
+    with regular(path, os.O_RDONLY) as descriptor, os.fdopen(descriptor, "rb", closefd=False) as file:
         return file.read(limit)
 
 
 def _write(path: str, data: bytes) -> dict[str, Any]:
     """Make `data` the content of the regular file at `path`."""
-    with _plainly(path):
+    with plainly(path):
         os.makedirs(os.path.dirname(_absolute(path)), exist_ok=True)
     # Not O_TRUNC: what is opened is emptied only when it is known to be a regular file.
-    with _regular(path, os.O_WRONLY | os.O_CREAT) as descriptor:
+    with regular(path, os.O_WRONLY | os.O_CREAT) as descriptor:
         os.ftruncate(descriptor, 0)
         rest = memoryview(data)
         while rest:
@@ -249,9 +249,9 @@ def _write(path: str, data: bytes) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _regular(path: str, flags: int) -> Generator[int, None, None]:
+def regular(path: str, flags: int) -> Generator[int, None, None]:
     """Open `path` if it is a regular file; what fails meanwhile is told plainly."""
-    with _plainly(path):
+    with plainly(path):
         descriptor = os.open(_absolute(path), flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
         try:
             mode = os.fstat(descriptor).st_mode
@@ -276,7 +276,7 @@ def _absolute(path: str) -> str:
 
 
 @contextlib.contextmanager
-def _plainly(path: str) -> Generator[None, None, None]:
+def plainly(path: str) -> Generator[None, None, None]:
     """Raise an `OSError` again as the same class with words for a model; a path that is no text likewise."""
     try:
         yield

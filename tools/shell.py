@@ -102,7 +102,7 @@ class Shell:
                 os.close(status)
                 os.close(stderr)
             on_failure.pop_all()
-        self._exit = _exit_descriptor(self._process.pid)
+        self._exit = exit_descriptor(self._process.pid)
         self._run_lines = _RUN.format(command=self._command, status=status).encode()
         self._first_lines = _SET_UP.format(stderr=stderr).encode()
 
@@ -235,7 +235,7 @@ def _anonymous_file() -> int:
             return os.dup(file.fileno())
 
 
-def _exit_descriptor(pid: int) -> int | None:
+def exit_descriptor(pid: int) -> int | None:
     """Return a descriptor that is readable once `pid` has ended, or None where there is none to be had."""
     try:
         return os.pidfd_open(pid)

@@ -91,6 +91,17 @@ class AsyncClient:
         Raises:
             Unreachable: see there.
         """
+        reply = await self.fetch(request)
+        if conversation is not None:
+            conversation.hear(reply.headers.get_list("set-cookie"))
+        return reply.status_code, reply.text
+
+    async def fetch(self, request: Request) -> httpx.Response:
+        """Send a request until there is a reply; return it, read to its end.
+
+        Raises:
+            Unreachable: see there.
+        """
         patience = Patience(self._patience, request)
         while True:
             try:
@@ -100,9 +111,7 @@ class AsyncClient:
             except BROKEN as error:
                 await anyio.sleep(patience.pause_after(error))
             else:
-                if conversation is not None:
-                    conversation.hear(reply.headers.get_list("set-cookie"))
-                return reply.status_code, reply.text
+                return reply
 
 
 async def _quietly(session: AsyncSession) -> None:

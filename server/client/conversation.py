@@ -13,7 +13,7 @@ import attrs
 from server.client.replies import CallReply, Refused, Verdict, as_object
 
 Json = Any
-_OK = 200
+_OK = frozenset({200, 201})
 
 CLOSE_SECONDS = 10.0
 """How long the end of a session that was not verified may take; the server ends it by itself if need be."""
@@ -90,7 +90,7 @@ def read(status: int, text: str) -> Json:
         body = json.loads(text)
     except ValueError:
         raise Refused(status, text, text[:200] or "an empty reply") from None
-    if status != _OK:
+    if status not in _OK:
         raise Refused(status, text, as_object(body).get("detail", body))
     return body
 

@@ -88,6 +88,17 @@ class Client:
         Raises:
             Unreachable: see there.
         """
+        reply = self.fetch(request)
+        if conversation is not None:
+            conversation.hear(reply.headers.get_list("set-cookie"))
+        return reply.status_code, reply.text
+
+    def fetch(self, request: Request) -> httpx.Response:
+        """Send a request until there is a reply; return it, read to its end.
+
+        Raises:
+            Unreachable: see there.
+        """
         patience = Patience(self._patience, request)
         while True:
             try:
@@ -97,9 +108,7 @@ class Client:
             except BROKEN as error:
                 time.sleep(patience.pause_after(error))
             else:
-                if conversation is not None:
-                    conversation.hear(reply.headers.get_list("set-cookie"))
-                return reply.status_code, reply.text
+                return reply
 
 
 def _quietly(session: Session) -> None:

@@ -171,7 +171,7 @@ def test_a_missing_file_is_named() -> None:
 
 
 def test_a_full_disk_is_said_to_be_full() -> None:
-    with pytest.raises(OSError, match=r"^no space left: x$"), files._plainly("x"):
+    with pytest.raises(OSError, match=r"^no space left: x$"), files.plainly("x"):
         raise OSError(28, "No space left on device")
 
 
