@@ -66,6 +66,7 @@ def test_only_limits_that_the_operator_set_replace_those_of_the_profile() -> Non
         ("limits.calls=2", ["no setting 'limits.calls'", "limits.call_seconds"]),
         ("tier=medium", ["tier", "full", "medium"]),
         ("secret=short", ["secret", "16 characters"]),
+        ("sandbox_token=short", ["sandbox_token", "16 characters"]),
         ("cookie_name=a;b", ["cookie_name", "letters"]),
         ("log_level=loud", ["log_level", "debug"]),
         ("bind", ["--set bind", "KEY=VALUE"]),
@@ -129,8 +130,9 @@ def test_each_start_has_a_secret_of_its_own_and_it_is_never_shown() -> None:
 def test_secrets_leave_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEMO_GYM_CONFIG_DICT", "policy_api_key: sk-1")
     monkeypatch.setenv("CRECHE_SECRET", "a secret of at least sixteen characters")
+    monkeypatch.setenv("CRECHE_SANDBOX_TOKEN", "another one of sixteen")
     drop_secrets()
-    assert not {"NEMO_GYM_CONFIG_DICT", "CRECHE_SECRET"} & set(os.environ)
+    assert not {"NEMO_GYM_CONFIG_DICT", "CRECHE_SECRET", "CRECHE_SANDBOX_TOKEN"} & set(os.environ)
 
 
 @given(st.text(max_size=30), st.text(max_size=30))

@@ -172,7 +172,9 @@ def test_an_environment_server_learns_the_way_in_too(server: Server) -> None:
         assert ask(server, "tools/call", access["headers"], **call).json()["result"]["isError"]
 
 
-def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
+def test_it_is_off_unless_asked_for_and_so_are_sandboxes(tmp_path: Path) -> None:
     with creche(tmp_path) as server, server.client() as client:
         assert {} == client.post("/seed_session", json=ROW).json()
         assert 404 == client.post("/mcp", json={}).status_code
+        for path in ("/sandboxes", "/sandboxes/a/exec"):
+            assert 404 == client.post(path, json={}, headers={"authorization": "Bearer x"}).status_code

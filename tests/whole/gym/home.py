@@ -18,8 +18,8 @@ import attrs
 import pytest
 
 VERSION = "0.7.0"
-_ROOT = Path(__file__).resolve().parents[3]
-_PLACE = Path(os.environ.get("NEMO_GYM_VENV") or _ROOT / ".venv-gym")
+ROOT = Path(__file__).resolve().parents[3]
+_PLACE = Path(os.environ.get("NEMO_GYM_VENV") or ROOT / ".venv-gym")
 _MAKING_SECONDS = 900
 
 
@@ -61,7 +61,7 @@ def home() -> Home:
         CannotBeMadeError: see there.
     """
     stamp = _PLACE / "holds"
-    lock = os.open(_ROOT / ".gitignore", os.O_RDONLY | os.O_CLOEXEC)  # a file that is there anyway
+    lock = os.open(ROOT / ".gitignore", os.O_RDONLY | os.O_CLOEXEC)  # a file that is there anyway
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.is_file() or stamp.read_text() != VERSION:
