@@ -7,7 +7,9 @@
 
 * **Unittest**: run one test of a data set with the candidate in its own process, for tests that need its
   objects: the one role in which the two meet (`judging_unittest`).
-* **Database** and **math**: read what must not be read on the server (`tools.database`, `judging_math`).
+* **Database**, **math** and **pattern**: read what must not be read on the server (`tools.database`,
+  `judging_math`, `judging_pattern`).
+* **Script**: run a hidden test script over the files that a session left (`judging_script`).
 
 The server opens one sandbox for each role it needs and carries plain data between them. The judge's box never
 sees the candidate's source; the candidate's box never sees the test, an expected value, or a path to either.
@@ -21,6 +23,8 @@ JUDGE = "judge"
 UNITTEST = "unittest"
 DATABASE = "database"
 MATH = "math"
+PATTERN = "pattern"
+SCRIPT = "script"
 
 ROLES = {
     "run_program": (PROGRAM, "tools.judging_program:run_program", True),
@@ -31,6 +35,8 @@ ROLES = {
     "run_sql": (DATABASE, "tools.database:run_sql", False),
     "read_database": (DATABASE, "tools.database:read_database", False),
     "math_equal": (MATH, "tools.judging_math:math_equal", False),
+    "last_match": (PATTERN, "tools.judging_pattern:last_match", False),
+    "run_script": (SCRIPT, "tools.judging_script:run_script", True),
     "judge_resume": (JUDGE, "tools.judging_test:judge_resume", False),
 }
 """Handler name to its lane, its target, and whether what it prints belongs to the answer."""

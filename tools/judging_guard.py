@@ -7,6 +7,7 @@ garbage collector's lists and at code objects; and a look at the classes of retu
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -50,6 +51,7 @@ class Guard:
 
     def __init__(self, test_name: str) -> None:
         """Record what tests are made of and put up the hook."""
+        _load_watched()
         self._record = _record()
         self._trusted = (*_toolchain(), test_name, "<frozen")
         self._looking: set[int] = set()
@@ -127,6 +129,13 @@ def _is_foreign(method: object) -> bool:
     module = sys.modules.get(str(method.__globals__.get("__name__")))
     is_from_file = getattr(module, "__file__", None) is not None
     return module is None or module.__dict__ is not method.__globals__ or not is_from_file
+
+
+def _load_watched() -> None:
+    """Import what is watched and whose library is there: it may be loaded only when it is first used."""
+    for name in _WATCHED:
+        if name.partition(".")[0] in sys.modules:
+            importlib.import_module(name)
 
 
 def _record() -> dict[str, object]:

@@ -11,6 +11,13 @@ SHIPPED = {
     "workbench": "Workbench",
     "code_gen": "CodeGen",
     "math_with_code": "MathWithCode",
+    "bigcodebench": "Bigcodebench",
+    "text_to_sql": "TextToSql",
+    "ns_tools": "NsTools",
+    "equivalence_llm_judge": "EquivalenceLlmJudge",
+    "string_match": "StringMatch",
+    "mcqa": "Mcqa",
+    "terminal": "Terminal",
     "example_session_state_mgmt": "ExampleSessionStateMgmt",
     "example_multi_step": "ExampleMultiStep",
 }

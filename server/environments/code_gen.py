@@ -29,7 +29,7 @@ from server.verify.verdicts import CaseResult, CaseVerdict, Report
 
 SOLUTION = "solution.py"
 
-_CODES: dict[CaseVerdict, int | bool] = {
+CODES: dict[CaseVerdict, int | bool] = {
     CaseVerdict.PASSED: True,
     CaseVerdict.WRONG_ANSWER: -2,
     CaseVerdict.TIMEOUT: -3,
@@ -129,13 +129,13 @@ def _passed(reply: Mapping[str, Any]) -> Mapping[str, float]:
 
 def _told(tests: CodeTests, report: Report) -> dict[str, Any]:
     """Return what the reply says of the cases, as NeMo Gym's own server does."""
-    told: dict[str, Any] = {"result": [_CODES[result.verdict] for result in report.results], "metadata": {}}
+    told: dict[str, Any] = {"result": [CODES[result.verdict] for result in report.results], "metadata": {}}
     last = report.results[-1]
     if last.verdict is not CaseVerdict.PASSED:
         seen = {"output": last.output} if last.verdict is CaseVerdict.WRONG_ANSWER else {"error": last.detail}
         texts = {**seen, **tests.case(len(report.results) - 1)}
         told["metadata"] = {key: _shortened(text) for key, text in texts.items()} | {
-            "error_code": _CODES[last.verdict],
+            "error_code": CODES[last.verdict],
             "error_message": _message(last),
         }
     return told

@@ -49,12 +49,9 @@ def chosen_letter(text: str, options: Mapping[str, str], grading: Grading) -> st
     return _option(box, options, whole=False) if grading == "lenient_boxed" else None
 
 
-def matched_letter(text: str, pattern: str, options: Mapping[str, str]) -> str | None:
-    """Return the letter, or the option's letter, that the last match of the row's own `pattern` names."""
-    matches = list(re.finditer(pattern, text, re.IGNORECASE))
-    if not matches:
-        return None
-    found = next((group for group in matches[-1].groups() if group), matches[-1][0]).strip()
+def letter_of(found: str, options: Mapping[str, str]) -> str | None:
+    """Return the letter that `found` is, or whose option's text it is: what a row's own pattern captured."""
+    found = found.strip()
     if len(found) == 1 and found.isalpha():
         return found.upper()
     return _option(found, options, whole=True)

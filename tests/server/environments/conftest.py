@@ -15,6 +15,7 @@ from server.claims import ask_for_variables
 from server.environment import Environment, Rollout, Session, Verdict
 from server.shapes import structure
 from server.verify import VERIFIER
+from server.verify.judge.model import JudgeModel
 
 GYM = Path(__file__).parents[4] / "shared" / "gym"
 """NeMo Gym's rows and recorded rollouts, beside this repository where it has them."""
@@ -41,6 +42,7 @@ class Player:
         calls: Sequence[tuple[str, Mapping[str, Any]]] = (),
         text: str = "",
         response: Mapping[str, Any] | None = None,
+        judge_model: JudgeModel | None = None,
     ) -> Played:
         """Seed, call tools in order, end the session, and judge it with `text` for the last message."""
         toolbox = environment.toolbox
@@ -63,6 +65,7 @@ class Player:
             final_state=attrs.evolve(state, calls=logged),
             launcher=self.launcher,
             verifier=environment.verifier or VERIFIER,
+            judge_model=judge_model,
         )
         return Played(replies, await environment.verify(rollout))
 

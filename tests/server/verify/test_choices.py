@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.verify.choices import chosen_letter, matched_letter
+from server.verify.choices import chosen_letter, letter_of
 
 OPTIONS = {"A": "Karyotyping", "B": "Polymerase Chain Reaction (PCR)", "C": "None of these", "D": "None"}
 
@@ -77,7 +77,5 @@ def test_an_answer_behind_a_colon_in_markdown(text: str, expected: Any) -> None:
     assert expected == chosen_letter(text, OPTIONS, "lenient_answer_colon_md")
 
 
-def test_a_rows_own_pattern_takes_its_last_match() -> None:
-    assert matched_letter("I say [a], then [b]", r"\[(\w)\]", OPTIONS) == "B"
-    assert matched_letter("choice: karyotyping", r"choice: (.*)", OPTIONS) == "A"
-    assert matched_letter("nothing", r"\[(\w)\]", OPTIONS) is None
+def test_what_a_pattern_captured_is_a_letter_or_an_options_text() -> None:
+    assert ("B", "A", None) == tuple(letter_of(each, OPTIONS) for each in ("b", " Karyotyping ", "nothing"))

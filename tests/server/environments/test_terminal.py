@@ -1,0 +1,86 @@
+"""A terminal, a folder, and a hidden script over what was left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.environments.terminal import Terminal, row_of_folder
+from tests.server.environments.conftest import Player, search_for
+
+ROW: dict[str, Any] = {
+    "files": {"data/in.txt": "3\n1\n2\n", "README": "sort it"},
+    "test_script": 'set -e\ncmp out.txt "$TESTS/expected.txt"\nsh run.sh\npython3 -I "$TESTS/check.py"',
+    "test_files": {
+        "expected.txt": "1\n2\n3\n",
+        "check.py": "assert open('out.txt').read().split() == ['1', '2', '3']  # a-very-particular-answer",
+    },
+}
+ORACLE = "sort -n data/in.txt > out.txt; echo 'true' > run.sh"
+
+
+def bash(command: str) -> tuple[str, dict[str, Any]]:
+    return "bash", {"command": command}
+
+
+async def test_a_task_that_was_done_is_rewarded(player: Player) -> None:
+    played = await player.play(Terminal(), ROW, [bash(ORACLE)])
+    assert (1.0, "passed") == (played.verdict.reward, played.verdict.fields["test_verdict"])
+
+
+CHEATS = {
+    "nothing": "true",
+    "half of it": "sort -n data/in.txt > out.txt",
+    "exits": "echo 'exit 0' > run.sh; touch out.txt",
+    "trojans in PATH": "for p in cmp sh python3 bash; do printf '#!/bin/sh\\nexit 0' > $p; chmod +x $p; done",
+    "a profile": "echo 'exit 0' | tee .bashrc .bash_profile .profile sitecustomize.py usercustomize.py",
+    "tests of its own": "mkdir -p /tmp/tests; echo > /tmp/tests/expected.txt; touch out.txt; echo : > run.sh",
+    "kills the judge": f"{ORACLE}; echo 'kill -9 $PPID' > run.sh",
+    "rewrites the tests": f"{ORACLE}; echo 'echo > $TESTS/check.py; echo 1 > out.txt' > run.sh",
+    "rewrites them for nothing": f"{ORACLE}; echo 'echo > $TESTS/check.py' > run.sh",
+    "leaves it to a daemon": f"(sleep 60; {ORACLE}) > /dev/null 2>&1 &",
+    "a link to the answer": "ln -s /tmp/tests/expected.txt out.txt; echo true > run.sh",
+}
+
+
+async def test_a_cheat_is_not(player: Player) -> None:
+    for name, command in CHEATS.items():
+        played = await player.play(Terminal(), ROW, [bash(command)])
+        assert played.verdict.reward == 0.0, name
+
+
+async def test_only_what_may_change_may(player: Player) -> None:
+    row = {**ROW, "may_change": ["out.txt", "run.sh"]}
+    assert (await player.play(Terminal(), row, [bash(ORACLE)])).verdict.reward == 1.0
+    played = await player.play(Terminal(), row, [bash(f"{ORACLE}; echo 4 >> data/in.txt")])
+    assert (0.0, "forbidden_change") == (played.verdict.reward, played.verdict.fields["test_verdict"])
+
+
+async def test_a_script_that_does_not_end_is_a_timeout(player: Player) -> None:
+    row = {**ROW, "test_script": "sh run.sh", "test_seconds": 1.0}
+    played = await player.play(Terminal(), row, [bash("echo 'sleep 1000' > run.sh")])
+    assert (0.0, "timeout") == (played.verdict.reward, played.verdict.fields["test_verdict"])
+
+
+async def test_the_tests_are_not_in_the_session(player: Player) -> None:
+    code = search_for("a-very-particular-answer")
+    played = await player.play(Terminal(), ROW, [("python", {"code": code})])
+    assert "False" == played.replies[0]["result"]
+
+
+def test_a_row_can_be_made_of_a_folder(tmp_path: Path) -> None:
+    texts = {"instruction.md": "Sort.", "files/a/in.txt": "2", "tests/test.sh": "true", "tests/x.py": "1"}
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert row_of_folder(tmp_path) == {
+        "responses_create_params": {"input": [{"role": "user", "content": "Sort."}]},
+        "files": {"a/in.txt": "2"},
+        "test_script": "true",
+        "test_files": {"x.py": "1"},
+    }
+    (tmp_path / "tests/test.sh").unlink()
+    with pytest.raises(FileNotFoundError, match=r"test\.sh"):
+        row_of_folder(tmp_path)
