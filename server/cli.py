@@ -13,6 +13,7 @@ import trio
 from server import logs
 from server.configuration import drop_secrets, load
 from server.errors import StartupError
+from server.gym.cli import gym
 from server.settings import Settings, SettingsError
 from server.version import VERSION
 
@@ -32,6 +33,9 @@ _set = click.option(
 @click.version_option(VERSION, prog_name="creche")
 def main() -> None:
     """A resources server for reinforcement-learning rollouts that run untrusted code."""
+
+
+main.add_command(gym)
 
 
 @main.command()

@@ -104,7 +104,7 @@ async def _as_a_neighbour(
         for forged in _forgeries(neighbour.cookie or "", own or "")
         for call in calls
     ]
-    await neighbour.post("/close_session", {})
+    await neighbour.post("/close_session", row)
     return answers
 
 

@@ -1,0 +1,1 @@
+"""Being started by NeMo Gym."""

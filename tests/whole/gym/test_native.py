@@ -1,0 +1,62 @@
+"""The app.py that ``creche gym init`` writes, started as NeMo Gym starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.whole.gym.home import Home, needs_nemo_gym
+from tests.whole.servers import BIN, free_port, started, wait_for_line
+
+pytestmark = needs_nemo_gym
+
+CONFIGURATION = """
+policy_api_key: sk-very-secret
+counter:
+  resources_servers:
+    counter:
+      entrypoint: app.py
+      host: 127.0.0.1
+      port: {port}
+      creche: {creche}
+      environment: example_session_state_mgmt
+      settings: {{standby: 1, limits: {{call_seconds: 9}}}}
+      judge_model_server: {{type: responses_api_models, name: judge_model}}
+judge_model:
+  responses_api_models:
+    openai_model:
+      host: 127.0.0.1
+      port: 4321
+      openai_api_key: ${{policy_api_key}}
+      openai_model: wise
+"""
+
+
+def test_it_becomes_creche_and_leaves_the_secrets_behind(gym: Home, tmp_path: Path) -> None:
+    environment = ["--environment", "example_session_state_mgmt", "--name", "counter"]
+    subprocess.run([BIN / "creche", "gym", "init", tmp_path, *environment], check=True, timeout=120)
+    app = tmp_path / "resources_servers" / "counter" / "app.py"
+    log = tmp_path / "server.log"
+    port = free_port()
+    environ = {
+        "NEMO_GYM_CONFIG_DICT": CONFIGURATION.format(port=port, creche=BIN / "creche"),
+        "NEMO_GYM_CONFIG_PATH": "counter",
+    }
+    with started([gym.python, str(app)], log, **environ) as process:
+        url = wait_for_line(process, log, r"creche: \w+ ready on (http://\S+) ")
+        assert f"http://127.0.0.1:{port}" == url
+        assert "example_session_state_mgmt" == httpx.get(f"{url}/health").json()["environment"]
+        seen = Path(f"/proc/{process.pid}/environ").read_bytes()
+        assert b"NEMO_GYM_CONFIG" not in seen
+        assert b"sk-very-secret" not in seen
+        assert not [name for name in open_files(process.pid) if "configuration" in name]
+
+
+def open_files(pid: int) -> Iterator[str]:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
+            yield str(link.readlink())
