@@ -22,6 +22,10 @@ their zygote's, so a dead zygote takes its sessions with it; the zygote exits wh
 an end of file, which the kernel guarantees when the server dies, by whatever signal. So nothing needs to run
 for nothing to be left.
 
+**Without namespaces**, in the lesser tiers (`sandbox.tiers`), the same processes take part, on the same road;
+the plan leaves out what needs namespaces. Init, zygote and keeper adopt the orphans below them, and whoever
+finds that the one above has died ends and reaps them all (`sandbox.inside.plain`).
+
 **Who reaps whom.** Init reaps all that is orphaned in its session; the zygote reaps inits and reports each
 with its status; the keeper reaps the zygote; the server reaps the keeper.
 

@@ -80,6 +80,7 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
         return _start_plainly(spec, spec_descriptor, steering_descriptor, step)
     step[0] = "making a mount namespace"
     if spec["privileged"]:
+        os.setgroups([])  # later the cage's user namespace forbids it
         namespaces.unshare(namespaces.NEWNS)
     else:
         step[0] = "making a user namespace without being root"

@@ -119,6 +119,11 @@ def _first(findings: Findings) -> Iterator[Row]:
     for what, name in parts:
         share = _median(findings, name) / _median(findings, "fresh plain")
         yield from _timed(findings, f"  {what}", name, ratio=f"{share:.0%} of that")
+    own, common = (_median(findings, f"open {way} plain") for way in ("fresh", "shared"))
+    compared = {"ratio": f"{own / common:.2f}x as long with ids of their own"}
+    yield from _timed(
+        findings, "  starting it with the server's own user id", "open shared plain", **compared
+    )
     yield from _timed(findings, "kill → gone and captured (finish)", "finish plain")
 
 

@@ -183,6 +183,48 @@ def test_arguments_decide_as_the_plain_rules_say(program: tuple[str, bool, bool,
     assert tried > 10_000
 
 
+# Without namespaces.
+
+NO_NETWORK = {"accept", "accept4", "bind", "connect", "listen"}
+NO_FILES_OF_ITS_OWN = {
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes",
+    "utimensat", "futimesat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr",
+    "fremovexattr",
+}  # fmt: skip
+STREAM, SEQPACKET, CLOEXEC = 1, 5, 0o2000000
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+@pytest.mark.parametrize("own_files", [True, False])
+def test_without_namespaces_just_this_is_withheld(machine: str, own_files: bool) -> None:
+    withheld = NO_NETWORK | (set() if own_files else NO_FILES_OF_ITS_OWN)
+    usual = Program(compile_policy(loopback=False, memory_cgroup=True, machine=machine))
+    plain = Program(
+        compile_policy(
+            loopback=False, memory_cgroup=True, machine=machine, own_network=False, own_files=own_files
+        )
+    )
+    architecture = AUDIT_ARCH[machine]
+    for number, (name, _) in TABLE[machine].items():
+        if name in ("socket", "socketpair", "ioctl"):
+            continue
+        wanted = usual.verdict(architecture, number)
+        if name in withheld and is_known(machine, name):
+            assert (ALLOW, EPERM) == (wanted, plain.verdict(architecture, number)), name
+        else:
+            assert wanted == plain.verdict(architecture, number), name
+    numbers = {name: number for number, (name, _) in TABLE[machine].items()}
+    for family in range(48):
+        assert EAFNOSUPPORT == plain.verdict(architecture, numbers["socket"], family, STREAM)
+    for family, kind, flags in itertools.product(range(48), range(16), (0, CLOEXEC)):
+        verdict = plain.verdict(architecture, numbers["socketpair"], family, kind | flags)
+        assert (verdict == ALLOW) == (family == 1 and kind in (STREAM, SEQPACKET)), (family, kind)
+    for request in IOCTL:
+        refused = request == 0x40086602 and not own_files  # sets attributes of a file
+        verdict = plain.verdict(architecture, numbers["ioctl"], 0, request)
+        assert verdict == (EPERM if refused else ALLOW)
+
+
 # Live.
 
 UNSAFE_TO_TRY = {"fork", "vfork", "clone"}

@@ -13,6 +13,7 @@ import pytest
 from sandbox import cage_plan
 from sandbox.cage_plan import LIBRARY, PYTHON, SITE_PACKAGES, find_interpreter, make_plan
 from sandbox.errors import Unsupported
+from sandbox.plain_plan import paths_to_allow
 from tests.sandbox.handlers import PROFILE
 
 if TYPE_CHECKING:
@@ -135,3 +136,49 @@ def test_what_the_profile_and_the_machine_are_decides_the_filter() -> None:
     filters = {plan(attrs.evolve(PROFILE, network=network), memory_cgroup=memory)["seccomp"]
                for network in ("none", "loopback") for memory in (False, True)}  # fmt: skip
     assert 4 == len(filters)
+
+
+def plain(profile: Profile = PROFILE, **changes: Any) -> dict[str, Any]:
+    return plan(profile, **{"tier": "landlock", "landlock": 7, "folder": "/tmp/a-cage", **changes})
+
+
+def test_a_plan_without_namespaces_mounts_nothing_and_writes_into_its_folder_only() -> None:
+    made = json.loads(json.dumps(plain()))
+    assert (False, "/tmp/a-cage", [], [], {}) == (
+        made["namespaces"],
+        made["folder"],
+        made["trees"],
+        made["masks"],
+        made["files"],
+    )
+    written = [*made["copies"], *made["links"], *made["directories"]]
+    assert all(path.startswith("/tmp/a-cage/") for path in written)
+    assert not any("/opt/" in text for text in (*made["environment"].values(), *made["import_path"]))
+    interpreter = find_interpreter(None)
+    assert interpreter.executable == made["python"]
+    assert "/usr" in made["paths"]["list"] + made["paths"]["read"]
+
+
+def test_what_a_mask_hides_landlock_does_not_allow(tmp_path: Path) -> None:
+    for name in ("bin/python", "lib/python/os.py", "lib/python/site-packages/answers.json", "lib/so"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "lib" / "way-round").symlink_to("python")
+    masked = f"{tmp_path}/lib/python/site-packages"
+    paths = paths_to_allow([str(tmp_path)], [masked], "/tmp/a-cage")
+    assert [str(tmp_path)] == paths["list"]
+    ours = {path for path in paths["read"] if path.startswith(str(tmp_path))}
+    assert {f"{tmp_path}/{name}" for name in ("bin", "lib/python/os.py", "lib/so")} == ours
+
+
+def test_packages_are_linked_into_one_folder_and_may_be_read_where_they_are() -> None:
+    made = plain(attrs.evolve(PROFILE, packages=("attrs",)))
+    links = {path: source for path, source in made["links"].items() if "/site-packages/" in path}
+    assert "/tmp/a-cage/site-packages/attr" in links
+    assert set(map(os.path.realpath, links.values())) <= set(made["paths"]["read"])
+    assert "/tmp/a-cage/site-packages" == made["environment"]["PYTHONPATH"]
+
+
+def test_the_least_tier_has_no_filter_and_no_landlock() -> None:
+    assert ("", 0) == (plain(tier="none")["seccomp"], plain(tier="none")["landlock"])
+    assert plan()["seccomp"] != plain()["seccomp"]

@@ -110,6 +110,25 @@ async def test_a_session_whose_posture_differs_never_comes_to_be(
         assert 2 == await value(box, "1 + 1")
 
 
+@pytest.mark.needs_root
+def test_groups_of_the_server_reach_no_session() -> None:
+    code = """
+import os
+os.setgroups([0, 4, 27])
+import trio
+from sandbox.launcher import open_launcher
+from tests.sandbox.handlers import PROFILE, SMALL, value
+async def main():
+    async with open_launcher() as launcher, launcher.open_sandbox(PROFILE, SMALL) as box:
+        print(await value(box, "__import__('os').getgroups()"), launcher.mismatches)
+trio.run(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "[] 0\n" == done.stdout, done.stderr
+
+
 async def test_what_is_promised_is_what_this_machine_gives(launcher: Launcher, box: Box) -> None:
     await trio.lowlevel.checkpoint()
     assert "full" == box.posture.tier
