@@ -77,4 +77,4 @@ def for_control_groups(why_not: str) -> str:
         return _READ_ONLY_GROUPS[host.container()]
     if os.geteuid() == 0:
         return _SCOPE_OF_ROOT
-    return _DELEGATE if "cgroup.controllers" in why_not else _SCOPE
+    return _DELEGATE if "controller" in why_not else _SCOPE

@@ -30,8 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() == 0:
         return
     for item in items:
-        if item.get_closest_marker("needs_root"):
-            item.add_marker(pytest.mark.skip(reason="needs root"))
+        marker = item.get_closest_marker("needs_root")
+        if marker is not None:
+            item.add_marker(pytest.mark.skip(reason=" ".join(["needs root", *marker.args])))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -101,7 +101,7 @@ def test_a_temporary_directory_of_ours_is_found_when_a_child_makes_it(before: le
     assert [f"temporary file {made.stdout.strip()}"] == left
 
 
-@pytest.mark.needs_root
+@pytest.mark.needs_root("to mount")
 def test_a_mount_is_found(before: leaks.Snapshot, tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "of-a-test", tmp_path], check=True)
     left = leaks.left_since(before)

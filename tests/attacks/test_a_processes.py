@@ -424,7 +424,7 @@ if pid > 0:
 
 
 @pytest.mark.parametrize("whom", ["init", "lane"])
-@pytest.mark.needs_root
+@pytest.mark.needs_root("to choose a process's number")
 async def test_row_14_a_process_that_got_a_dead_ones_number_is_not_killed_in_its_place(
     attacker: Attacker, whom: str, observed: Callable[[str], None]
 ) -> None:

@@ -553,4 +553,5 @@ for name in ('cwd', 'root', 'exe'):
     result[name] = [attempt(os.readlink, '/proc/1/' + name), attempt(os.open, '/proc/1/' + name, 0)]
 """
     answers: dict[Any, list[Any]] = await session.value(look)
-    assert {"EACCES"} == {each for found in answers.values() for each in found}
+    # A descriptor that was listed may be closed by now: init gives away those of the lanes that it starts.
+    assert {"EACCES"} == {each for found in answers.values() for each in found} - {"ENOENT"}

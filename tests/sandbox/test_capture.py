@@ -99,7 +99,7 @@ def test_a_socket_is_rejected(top: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert Found({}, {"socket": "socket"}) == capture(top)
 
 
-@pytest.mark.needs_root
+@pytest.mark.needs_root("to make device nodes")
 def test_a_device_is_rejected(top: Path) -> None:
     os.mknod(top / "zero", 0o20666, os.makedev(1, 5))
     os.mknod(top / "disk", 0o60666, os.makedev(7, 99))

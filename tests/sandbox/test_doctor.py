@@ -133,14 +133,14 @@ def test_an_ordinary_user_is_told_how_to_get_control_groups() -> None:
     assert "   → systemd-run --user --scope -p Delegate=yes creche serve\n" in told.stdout
 
 
-@pytest.mark.needs_root
+@pytest.mark.needs_root("to lose its capabilities")
 def test_root_without_setfcap_is_told_so() -> None:
     told = doctor(Without(capabilities=()))
     assert 1 == told.returncode
     assert "user namespaces: root without the capability SETFCAP may not be root of a user" in told.stdout
 
 
-@pytest.mark.needs_root
+@pytest.mark.needs_root("to be that of a container")
 def test_root_of_a_rootless_container_gets_the_whole_tier_and_a_warning() -> None:
     told = doctor(Without(ids=65_536))
     assert (0, "tier: full") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
