@@ -231,17 +231,23 @@ class Box:
         except OSError as error:
             msg = f"the final state could not be captured: {error}"
             raise Exhausted(msg) from None
-        death = self._birth.death
         return FinalState(
             files=files,
             rejected=rejected,
             ended_by=await self.wait_ended(),
             calls=tuple(self._calls),
             usage=Usage(
-                cpu_seconds=self._lanes_cpu_seconds + (death.cpu_seconds if death else 0.0),
+                cpu_seconds=self._cpu_seconds(),
                 peak_memory_bytes=self._group.peak_memory_bytes() if self._group else None,
             ),
         )
+
+    def _cpu_seconds(self) -> float:
+        counted = self._group.cpu_seconds() if self._group else None
+        if counted is not None:
+            return counted
+        death = self._birth.death
+        return self._lanes_cpu_seconds + (death.cpu_seconds if death else 0.0)
 
     async def aclose(self) -> None:
         """End it if it lives, and let go of everything of it. Shielded, with deadlines."""

@@ -20,11 +20,14 @@ from pathlib import Path
 
 import attrs
 
+from sandbox import cgroup_tree
+from sandbox.cgroup_tree import REQUIRED, below, find_home
 from sandbox.limits import Limits
 
 _OWN_NAME = re.compile(r"creche-(\d+)-(\d+)(\.\d+)?$")
 _SUBTREES = itertools.count()
-_V1_CONTROLLERS = ("memory", "pids")
+_DYING_SECONDS = 2.0
+"""How long the processes of a killed server's sessions may take to die."""
 
 
 def start_time(pid: int) -> int | None:
@@ -66,7 +69,6 @@ class Group:
             _write(f"{memory}/memory.max", limits.memory_bytes)
             if os.path.exists(f"{memory}/memory.swap.max"):
                 _write(f"{memory}/memory.swap.max", 0)
-            _write(f"{memory}/memory.oom.group", 0)
         _write(f"{pids}/pids.max", limits.processes)
 
     def out_of_memory_kills(self) -> int:
@@ -89,6 +91,16 @@ class Group:
             return int(_read(f"{self._folders['memory']}/{name}"))
         except (OSError, ValueError):
             return None
+
+    def cpu_seconds(self) -> float | None:
+        """Return the processor time of all that ever ran in it; None where nothing counts it (version 1)."""
+        if self._version == 1:
+            return None
+        try:
+            rows = _read(f"{self._folders['pids']}/cpu.stat").decode().splitlines()
+        except FileNotFoundError:
+            return None
+        return int(rows[0].removeprefix("usage_usec ")) / 1e6
 
     def pids(self) -> int:
         """Return how many processes and threads it holds now."""
@@ -133,6 +145,7 @@ class ControlGroups:
     version: int
     why_not: str = ""
     _parents: dict[str, Path] = attrs.field(factory=dict[str, Path])
+    _home: Path | None = None
     _number: Iterator[int] = attrs.field(factory=itertools.count)
 
     def make(self) -> Group | None:
@@ -164,6 +177,8 @@ class ControlGroups:
                 for folder in [path for path in parent.iterdir() if path.is_dir()]:
                     folder.rmdir()
                 parent.rmdir()
+        if self._home is not None:
+            cgroup_tree.leave(self._home)
 
 
 def _write(path: str, value: int) -> None:
@@ -182,86 +197,56 @@ def _read(path: str) -> bytes:
         os.close(file)
 
 
-def _own_paths() -> dict[str, str]:
-    """Return controller → this process's path in its hierarchy; the version 2 hierarchy has the name ''."""
-    paths: dict[str, str] = {}
-    for row in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = row.split(":", 2)
-        for controller in controllers.split(","):
-            paths[controller] = path
-    return paths
-
-
-def _mounts() -> dict[str, Path]:
-    """Return controller → where its hierarchy is mounted; version 2 has the name ''."""
-    found: dict[str, Path] = {}
-    for row in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = row.partition(" - ")
-        kind, _, options = right.split(" ", 2)
-        point = Path(left.split()[4])
-        if kind == "cgroup2":
-            found[""] = point
-        elif kind == "cgroup":
-            for controller in options.split()[-1].split(","):
-                found.setdefault(controller, point)
-    return found
-
-
 def open_control_groups() -> ControlGroups:
     """Find and prepare the subtree for this server, and sweep what killed servers left in it.
 
     Returns:
         The subtree; `version` 0 with the reason when there is none that can be used.
     """
-    paths, mounts = _own_paths(), _mounts()
-    made: list[Path] = []
-    own = f"creche-{os.getpid()}-{start_time(os.getpid())}.{next(_SUBTREES)}"
+    paths, mounts = cgroup_tree.own_paths(), cgroup_tree.mounts()
+    name = f"creche-{os.getpid()}-{start_time(os.getpid())}.{next(_SUBTREES)}"
     try:
-        if all(name in mounts and name in paths for name in _V1_CONTROLLERS):
-            parents = {name: _below(mounts[name], paths[name]) for name in _V1_CONTROLLERS}
-            version = 1
-        elif "" in mounts:
-            delegated = _delegate(_below(mounts[""], paths.get("", "/")))
-            parents = dict.fromkeys(_V1_CONTROLLERS, delegated)
-            version = 2
-        else:
-            return ControlGroups(0, "no control group file system is mounted")
-        for parent in dict.fromkeys(parents.values()):
-            sweep(parent)
-            (parent / own).mkdir(exist_ok=True)
-            made.append(parent)
-            if version != 1:
-                (parent / own / "cgroup.subtree_control").write_text("+memory +pids")
+        if all(each in mounts and each in paths for each in REQUIRED):
+            return _open_version_1({each: below(mounts[each], paths[each]) for each in REQUIRED}, name)
+        if "" in mounts:
+            return _open_version_2(find_home(mounts[""], paths.get("", "/")), name)
+    except cgroup_tree.NotDelegated as error:
+        return ControlGroups(0, str(error))
     except OSError as error:
-        for parent in made:
-            (parent / own).rmdir()
         reason = os.strerror(error.errno or errno.EIO)
         return ControlGroups(0, f"{error.filename} cannot be written ({reason})")
-    return ControlGroups(version, "", {name: parent / own for name, parent in parents.items()})
+    return ControlGroups(0, "no control group file system is mounted")
 
 
-def _below(mount: Path, path: str) -> Path:
-    # In a container the path may be that of the host, which is not visible: the mount is then our own root.
-    candidate = mount / path.lstrip("/")
-    return candidate if candidate.is_dir() else mount
+def _open_version_1(parents: dict[str, Path], name: str) -> ControlGroups:
+    made: list[Path] = []
+    try:
+        for parent in dict.fromkeys(parents.values()):
+            sweep(parent)
+            (parent / name).mkdir(exist_ok=True)
+            made.append(parent / name)
+    except OSError:
+        for folder in made:
+            folder.rmdir()
+        raise
+    return ControlGroups(1, "", {controller: parent / name for controller, parent in parents.items()})
 
 
-def _delegate(group: Path) -> Path:
-    """Make `group`'s memory and pids controllers usable below it; return it.
-
-    Version 2 lets a group have either processes or controlled children, so the server moves itself to a leaf.
-    """
-    available = (group / "cgroup.controllers").read_text().split()
-    for controller in _V1_CONTROLLERS:
-        if controller not in available:
-            raise OSError(errno.ENOENT, "missing", str(group / f"cgroup.controllers: {controller}"))
-    leaf = group / "creche-server"
-    leaf.mkdir(exist_ok=True)
-    for pid in (group / "cgroup.procs").read_text().split():
-        with contextlib.suppress(ProcessLookupError):
-            (leaf / "cgroup.procs").write_text(pid)
-    (group / "cgroup.subtree_control").write_text("+memory +pids")
-    return group
+def _open_version_2(home: Path, name: str) -> ControlGroups:
+    sweep(home)
+    for again in reversed(range(cgroup_tree.TRIES)):
+        try:
+            cgroup_tree.occupy(home)
+            (home / name).mkdir(exist_ok=True)
+            cgroup_tree.enable(home / name)
+            break
+        except OSError as error:
+            if not again or error.errno not in cgroup_tree.RACES:
+                with contextlib.suppress(OSError):
+                    (home / name).rmdir()
+                cgroup_tree.leave(home)
+                raise
+    return ControlGroups(2, "", dict.fromkeys(REQUIRED, home / name), home)
 
 
 def sweep(parent: Path) -> int:
@@ -271,6 +256,7 @@ def sweep(parent: Path) -> int:
         match = _OWN_NAME.match(entry.name)
         if not match or start_time(int(match[1])) == int(match[2]):
             continue
+        cgroup_tree.wait_empty(entry, _DYING_SECONDS)
         with contextlib.suppress(OSError):  # another server that starts now was faster
             for folder in [path for path in entry.iterdir() if path.is_dir()]:
                 with contextlib.suppress(

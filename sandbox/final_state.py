@@ -31,8 +31,10 @@ class Usage:
     """What the session used.
 
     Attributes:
-        cpu_seconds: user and system time of init, of the lanes, and of all that these have waited for. What
-            still ran in the background at the end is not in it, nor is a lane that init's death took along.
+        cpu_seconds: user and system time of all that ever ran in the session, where control groups of
+            version 2 count it. Elsewhere that of init, of the lanes, and of all that these have waited for:
+            what still ran in the background at the end is not in it, nor is a lane that init's death took
+            along.
         peak_memory_bytes: the high-water mark of the session's memory; None where nothing measured it.
     """
 

@@ -38,9 +38,8 @@ if TYPE_CHECKING:
 
 _PR_SET_CHILD_SUBREAPER = 36
 _CGROUPS = "/sys/fs/cgroup"
-_CGROUP_DEPTH = (
-    4  # controller, slice, service, ours: where v1 controllers or a delegated v2 subtree would have it
-)
+_CGROUP_DEPTH = 4  # controller, slice, service, ours: where v1 controllers would have it
+_LEAF = "creche-server"  # on v2 of all servers in a group; the last one to close removes it
 _OURS = "creche"
 _STAT_STATE, _STAT_START_TIME = (
     0,
@@ -88,7 +87,7 @@ def take() -> Snapshot:
         children=frozenset(_children()),
         descriptors=_descriptors(),
         mounts=frozenset(Path("/proc/self/mountinfo").read_text("utf-8").splitlines()),
-        cgroups=frozenset(path for path in _cgroups(_CGROUPS, _CGROUP_DEPTH) if not _is_foreign(path)),
+        cgroups=frozenset(path for path in _cgroups(*_where_cgroups()) if not _is_foreign(path)),
         temporary=frozenset(_temporary_files()),
     )
 
@@ -173,10 +172,18 @@ def _descriptors() -> Counter[str]:
     return targets
 
 
+def _where_cgroups() -> tuple[str, int]:
+    """Return where to look and how deep: on v2 no further than a server of ours would make any."""
+    if not Path(_CGROUPS, "cgroup.controllers").exists():
+        return _CGROUPS, _CGROUP_DEPTH
+    own = Path("/proc/self/cgroup").read_text("ascii").partition("0::")[2].rstrip("\n")
+    return _CGROUPS + own.removesuffix(f"/{_LEAF}"), 1
+
+
 def _cgroups(folder: str, depth: int) -> Iterator[str]:
     with suppress(OSError), os.scandir(folder) as entries:  # gone since it was listed, or not ours to read
         for entry in entries:
-            if not entry.is_dir(follow_symlinks=False):
+            if not entry.is_dir(follow_symlinks=False) or entry.name == _LEAF:
                 continue
             if _OURS in entry.name:
                 yield entry.path

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import cgroups
+from sandbox import cgroup_tree, cgroups
 from sandbox.cgroups import ControlGroups, Group, open_control_groups, start_time, sweep
 from sandbox.limits import Limits
 
@@ -76,7 +76,7 @@ def test_a_start_time_tells_processes_apart() -> None:
 
 
 def test_without_any_there_is_no_group_and_the_reason_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cgroups, "_mounts", dict)
+    monkeypatch.setattr(cgroup_tree, "mounts", dict)
     none = open_control_groups()
     assert (0, "no control group file system is mounted") == (none.version, none.why_not)
     assert none.make() is None
@@ -88,8 +88,8 @@ def test_where_they_cannot_be_written_the_path_is_named(
 ) -> None:
     closed = tmp_path / "closed"
     closed.write_text("a file, in which nothing can be made")
-    monkeypatch.setattr(cgroups, "_mounts", lambda: {"memory": closed, "pids": closed})
-    monkeypatch.setattr(cgroups, "_own_paths", lambda: {"memory": "/", "pids": "/"})
+    monkeypatch.setattr(cgroup_tree, "mounts", lambda: {"memory": closed, "pids": closed})
+    monkeypatch.setattr(cgroup_tree, "own_paths", lambda: {"memory": "/", "pids": "/"})
     none = open_control_groups()
     assert 0 == none.version
     assert str(closed) in none.why_not
