@@ -101,7 +101,7 @@ def occupy(home: Path) -> None:
     """
     missing = [name for name in REQUIRED if name not in (home / "cgroup.controllers").read_text().split()]
     if missing:
-        msg = f"the control group {home} has no controller for {' and '.join(missing)}"
+        msg = f"{home}/cgroup.controllers does not list {' and '.join(missing)}"
         raise NotDelegated(msg)
     if not (home / "cgroup.type").exists():
         pass  # the machine's root group, which alone may have both
