@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from sandbox.errors import Gone
+from sandbox.errors import Exhausted, Gone
 from sandbox.frames import FrameError
 from sandbox.observation import Ending
 from server.errors import (
     Failure,
     InvalidBody,
     NoSuchSession,
+    Overloaded,
     SessionLost,
     SessionOver,
     ShuttingDown,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = get_logger("answers")
 
 _LOST = "The sandbox of this session was lost through no fault of yours. The session cannot be continued."
+_OVERLOADED = "The server is short of resources, through no fault of yours. Try the same again in a moment."
 
 
 async def answer(
@@ -37,6 +39,9 @@ async def answer(
     """Have a tool run and return the reply to its call; None when the sandbox had ended before.
 
     Never raises for what a tool, an environment's `reply` or the sandbox does: it concerns this one call.
+
+    Raises:
+        Overloaded: see there. The session lives on.
     """
     started = trio.current_time()
     try:
@@ -44,6 +49,9 @@ async def answer(
         body = dump(environment.reply(tool, observation))
     except Gone as error:
         return refusal(SessionLost(_LOST)) if error.ending == Ending.CAGE_LOST else None
+    except Exhausted as error:
+        log.warning("call refused", session=session, tool=tool, reason=str(error))
+        raise Overloaded(_OVERLOADED) from None
     except FrameError:
         problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
         return refusal(InvalidBody([problem]))

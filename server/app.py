@@ -19,17 +19,17 @@ from server.visit import SCOPE_KEY, Visit
 from server.wire import Reply, dump
 
 
-def create_app(body_bytes: int) -> QuartTrio:
+def create_app(body_bytes: int, body_seconds: float) -> QuartTrio:
     """Return the application. It expects a `Visit` in each request's scope, which `Front` puts there.
 
     Args:
         body_bytes: the longest request body; a longer one is answered 413.
+        body_seconds: how long a body may take to come; one that takes longer is answered 408.
     """
     app = QuartTrio(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = body_bytes
-    # A call takes as long as its limits say. A body, even of many megabytes, is not sent for ever.
-    app.config["BODY_TIMEOUT"] = 600
-    app.config["RESPONSE_TIMEOUT"] = None
+    app.config["BODY_TIMEOUT"] = body_seconds
+    app.config["RESPONSE_TIMEOUT"] = None  # a call takes as long as its limits say
     for operation in OPERATIONS:
         if isinstance(operation, Get):
             _add_get(app, operation.path, operation.answer)

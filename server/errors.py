@@ -12,6 +12,7 @@
     └── TooManyCalls         more calls at once in one session than are kept in line
     ServerError
     ├── SessionLost          the sandbox went down under the call, through no fault of the model
+    ├── Overloaded           this machine is short of something that the call needs; it was not begun
     ├── NotSeeded            no session could be had for an episode
     ├── NoSandbox            a sandbox was asked for by itself, and none could be had
     └── ShuttingDown         this server is stopping
@@ -114,6 +115,13 @@ class NoSandbox(ServerError):
     """A sandbox was asked for by itself, and none could be had. Trying again may help."""
 
 
+class Overloaded(ServerError):
+    """The machine has no descriptors, processes or memory left for a call. Asked again, it may be answered.
+
+    The rollout is masked all the same: nobody knows what the model made of the refusal.
+    """
+
+
 class ShuttingDown(ServerError):
     """The server is stopping and starts nothing new."""
 
@@ -133,6 +141,7 @@ STATUS: Mapping[type[Exception], int] = {
     TooLong: 413,
     TooManyCalls: 429,
     SessionLost: 503,
+    Overloaded: 503,
     NotSeeded: 503,
     NoSandbox: 503,
     ShuttingDown: 503,

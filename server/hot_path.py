@@ -12,14 +12,19 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from server import routes
 from server.incidents import reply_to
 from server.visit import SCOPE_KEY, ClientGone, Visit
+from server.wire import Reply
 
 if TYPE_CHECKING:
     from server.asgi_types import App, Receive, Scope, Send
-    from server.wire import Reply
 
+
+_TOO_SLOW = Reply(408, b'{"detail":"Request Timeout"}')
+"""As the framework says it."""
 
 _MAX_DIGITS = 18
 """Of a body's stated length: what has more is no length, and only costs time to read."""
@@ -28,11 +33,12 @@ _MAX_DIGITS = 18
 class HotPath:
     """An ASGI application for HTTP requests, around another one that gets all but plain tool calls."""
 
-    def __init__(self, app: App, tools: Collection[str], body_bytes: int) -> None:
-        """Answer calls of `tools` whose body is at most `body_bytes` long."""
+    def __init__(self, app: App, tools: Collection[str], body_bytes: int, body_seconds: float) -> None:
+        """Answer calls of `tools` whose body is at most `body_bytes` long and comes within `body_seconds`."""
         self._app = app
         self._paths = {f"/{name}": name for name in tools}
         self._body_bytes = body_bytes
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -40,7 +46,11 @@ class HotPath:
         if name is None or scope["method"] != "POST" or not self._is_plain(scope):
             await self._app(scope, receive, send)
             return
-        body = await _read(receive)
+        body: bytes | None = None
+        with trio.move_on_after(self._body_seconds) as patience:
+            body = await _read(receive)
+        if patience.cancelled_caught:
+            await _send(_TOO_SLOW, send)
         if body is None:
             return
         visit: Visit = scope[SCOPE_KEY]

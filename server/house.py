@@ -79,11 +79,13 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
         ):
             is_open = True
             cookies = CookieSigner(settings.secret, settings.cookie_name)
-            app = create_app(settings.body_bytes)
+            app = create_app(settings.body_bytes, settings.body_seconds)
             if settings.sandbox_token is not None:
                 sandboxes = await stack.enter_async_context(open_sandboxes(sessions.ground))
                 SandboxRoutes(sandboxes, settings.sandbox_token, settings.body_bytes).add_to(app)
-            inner: App = HotPath(cast("App", app), environment.toolbox.tools, settings.body_bytes)
+            inner: App = HotPath(
+                cast("App", app), environment.toolbox.tools, settings.body_bytes, settings.body_seconds
+            )
             if settings.mcp:
                 inner = await stack.enter_async_context(_open_mcp(inner, environment, settings.body_bytes))
             yield House(sessions, Front(inner, sessions, cookies, offers_mcp=settings.mcp))

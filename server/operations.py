@@ -19,6 +19,7 @@ from server.errors import (
     NoSuchTool,
     NotJson,
     NotSeeded,
+    Overloaded,
     SeededOtherwise,
     SessionLost,
     SessionOver,
@@ -106,6 +107,7 @@ CALL_ERRORS = (
     SessionOver,
     TooManyCalls,
     SessionLost,
+    Overloaded,
     ShuttingDown,
 )
 """What may come of a tool call besides its observation."""

@@ -26,7 +26,7 @@ from sandbox.observation import Ending
 from server.answers import answer, why_not
 from server.claims import ask_for_variables
 from server.environment import Session
-from server.errors import Failure, NoSuchTool, TooManyCalls
+from server.errors import Failure, NoSuchTool, Overloaded, TooManyCalls
 from server.exchanges import Exchange, Memory
 from server.logs import get_logger
 from server.session_files import SeedError
@@ -219,7 +219,7 @@ class LiveSession:
                 final_state = attrs.evolve(await box.finish(ending), claims=claims)
                 if final_state.ended_by.is_ours:
                     self._fail("session_lost", "the sandbox went down with its cage")
-                else:
+                elif self.failure is None:
                     self.final_state = final_state
 
     async def _seed(self, box: Box, deadline: float) -> bool:
@@ -232,6 +232,8 @@ class LiveSession:
         except Gone as error:
             kind = "session_lost" if error.ending == Ending.CAGE_LOST else "creche:seed_failed"
             self._fail(kind, f"{error} while it was seeded")
+        except WouldNotStart as error:
+            self._fail("provider_unavailable", str(error))
         except SeedError as error:
             self._fail("creche:seed_failed", str(error))
         except Exception as error:  # whatever a user's code raises is a failure of this session only
@@ -280,6 +282,9 @@ class LiveSession:
         reply = None
         try:
             reply = await answer(self._ground.environment, box, self.id, tool, arguments)
+        except Overloaded as error:
+            self._fail("creche:overloaded", "a call was refused because this machine was short of resources")
+            reply = refusal(error)
         finally:
             self._ground.work.end()
             exchange.answer(reply or refusal(self._why_not()))

@@ -81,6 +81,7 @@ class Settings:
             shall be recognised after a restart.
         cookie_name: the session cookie's name, if not the one derived from the secret.
         body_bytes: the longest request body.
+        body_seconds: how long a request's body may take to come.
         record_seconds: how long an ended session is remembered for replies that were lost.
         max_records: how many ended sessions are remembered.
         kept_state_bytes: final states kept in memory for sessions that ended before they were verified, all
@@ -121,6 +122,7 @@ class Settings:
     secret: str = attrs.field(factory=lambda: secrets.token_hex(32), validator=_long_enough, repr=False)
     cookie_name: str | None = attrs.field(default=None, validator=_token)
     body_bytes: int = attrs.field(default=64 * MIB, validator=_positive)
+    body_seconds: float = attrs.field(default=600.0, validator=_positive)
     record_seconds: float = attrs.field(default=900.0, validator=_positive)
     max_records: int = attrs.field(default=4096, validator=_positive)
     kept_state_bytes: int = attrs.field(default=512 * MIB, validator=_positive)

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]')
-"""Strings and brackets; what is in a string, numbers and commas are skipped at the speed of `re`. One choice for
-each character of a string would take seconds over a long trajectory, during which nobody is served."""
+"""Strings and brackets; numbers, commas and what is in a string are skipped at the speed of `re`. To choose
+for each character of a string would take seconds over a long trajectory, while nobody is served."""
 
 _BLANK = b" \t\n\r"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scripts.child_server import ServerFailedError, creche_serve, open_server
-from scripts.soaking import report
+from scripts.soaking import overload, report
 from scripts.soaking.kills import kill_servers, problems, summary
 from scripts.soaking.soak import SETTINGS, soak
+
+_OTHER_DESCRIPTORS = 64
 
 
 @attrs.frozen
@@ -38,11 +41,12 @@ class _Plan:
 @click.option(
     "--kills", type=click.IntRange(min=1), metavar="N", help="Kill N servers in the middle of soaks."
 )
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Seed N sessions at once.")
 @click.option("--seed", type=int, default=0, metavar="S", help="Decides the mix; the default is 0.")
 @click.option(
     "--clients", type=click.IntRange(min=1), default=32, metavar="C", help="At a time; 32 by default."
 )
-def main(sessions: int | None, kills: int | None, seed: int, clients: int) -> None:
+def main(sessions: int | None, kills: int | None, seeds: int | None, seed: int, clients: int) -> None:
     """Make a server's life hard and look whether it shows. Exit status 0 only if it does not.
 
     Without options that say what to do, 1,000 sessions are played. The same seed gives the same mix. What the
@@ -53,10 +57,12 @@ def main(sessions: int | None, kills: int | None, seed: int, clients: int) -> No
     console.print(f"the servers' log: {plan.log}", highlight=False)
     good = True
     try:
-        if sessions or not kills:
+        if sessions or not (kills or seeds):
             good &= trio.run(_soak, sessions or 1000, plan)
         if kills:
             good &= trio.run(_kill, kills, plan)
+        if seeds:
+            good &= trio.run(_overload, seeds, plan)
     except ServerFailedError as error:
         click.echo(f"soak: {error}", err=True)
         sys.exit(1)
@@ -78,6 +84,21 @@ async def _kill(count: int, plan: _Plan) -> bool:
     with _temporary() as temporary, _progress("kills", count, plan.console) as tick:
         kills = await kill_servers(count, temporary, plan.log, plan.seed, plan.clients, tick)
     return report.show_figures(summary(kills), problems(kills), plan.console)
+
+
+async def _overload(count: int, plan: _Plan) -> bool:
+    _allow_descriptors(count + _OTHER_DESCRIPTORS)
+    with _progress("seeds", count, plan.console) as tick:
+        command = creche_serve("workbench", *overload.SETTINGS)
+        async with open_server(command, log=plan.log) as server:
+            seen = await overload.overload(server, count, tick)
+    return report.show_figures(seen.summary(), seen.problems(count), plan.console)
+
+
+def _allow_descriptors(number: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, hard), hard))
 
 
 @contextmanager
