@@ -94,9 +94,9 @@ class Player:
             msg = f"a verdict was {value}, and not masked as one of {kinds}"
             raise Surprise(msg)
 
-    async def close(self) -> None:
+    async def close(self, row: Mapping[str, Any]) -> None:
         """End the session without a verdict."""
-        await self.post("/close_session", {})
+        await self.post("/close_session", row)
 
     async def hang_up(self, path: str, body: Any, seconds: float) -> None:
         """Send a request, and break the connection if it is not answered within `seconds`."""

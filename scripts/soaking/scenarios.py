@@ -63,11 +63,12 @@ async def _used_and_verified(player: Player) -> None:
 
 @_scenario(10)
 async def _used_in_two_lanes_and_closed(player: Player) -> None:
-    await player.seed(_row())
+    row = _row()
+    await player.seed(row)
     await player.call("bash", command="cat a.txt > c.txt & wait")
     await player.call("python", code="import os; os.rename('c.txt', 'd.txt')")
-    await player.close()
-    await player.close()
+    await player.close(row)
+    await player.close(row)
 
 
 @_scenario(10)
@@ -100,9 +101,10 @@ async def _hung_up_during_a_call_then_verified(player: Player) -> None:
 
 @_scenario(4)
 async def _hung_up_during_a_call_then_closed(player: Player) -> None:
-    await player.seed(_row())
+    row = _row()
+    await player.seed(row)
     await player.hang_up("/python", {"code": "while True: pass"}, player.chance.uniform(0.0, 0.05))
-    await player.close()
+    await player.close(row)
 
 
 @_scenario(4)
@@ -229,5 +231,6 @@ async def _wrong_requests(player: Player) -> None:
     await player.post("/no_such_tool", {}, (404,))
     await player.post("/seed_session", {"files": {}}, (409,))
     await player.post("/verify", {"files": {}, "response": {}}, (404,))
+    await player.post("/close_session", {}, (404,))
     await player.verify(row)
     await player.post("/python", {"code": "1"}, (409,))
