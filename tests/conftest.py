@@ -50,13 +50,14 @@ def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     own = tempfile.mkdtemp(prefix="tests-of-creche-")
     Path(own).chmod(0o1777)
     tempfile.tempdir = os.environ["TMPDIR"] = own
-    before = leaks.take()
     reported: set[str] = set()
-    yield reported
-    left = leaks.left_since(before)
-    if set(left) - reported:
-        left = leaks.wait_for_nothing(before, seconds=_PATIENCE_SECONDS)
-    leaks.end_children(before)
+    with leaks.own_cgroups():
+        before = leaks.take()
+        yield reported
+        left = leaks.left_since(before)
+        if set(left) - reported:
+            left = leaks.wait_for_nothing(before, seconds=_PATIENCE_SECONDS)
+        leaks.end_children(before)
     tempfile.tempdir = None
     if usual is None:
         del os.environ["TMPDIR"]

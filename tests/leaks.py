@@ -11,7 +11,8 @@ Theory of operation
 * **descriptors** of the test process, told apart by what they point at, so that a number may be used again.
 * **mounts** in the test process's mount namespace.
 * **cgroups** and **temporary files** with our name in theirs. Other runs may be under way on the same
-  machine, so what carries the number of a live process that is not ours (``creche-1234-…``) is that one's.
+  machine, so the tests run in cgroups of their own where they may (`own_cgroups`); elsewhere what carries the
+  number of a live process that is not ours (``creche-1234-…``) is that one's.
 
 A second look, compared with the first, gives what is new. As processes and cgroups need a moment to vanish
 after they were killed, `wait_for_nothing` looks again until nothing is left or its patience is over.
@@ -27,7 +28,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _CGROUPS = "/sys/fs/cgroup"
 _CGROUP_DEPTH = 4  # controller, slice, service, ours: where v1 controllers would have it
 _LEAF = "creche-server"  # on v2 of all servers in a group; the last one to close removes it
+_CGROUP_CONTROLLERS = ("memory", "pids")
+_own_cgroups: list[str] = []
 _OURS = "creche"
 _STAT_STATE, _STAT_START_TIME = (
     0,
@@ -81,13 +84,42 @@ def adopt_orphans() -> None:
         raise OSError(number, os.strerror(number))
 
 
+@contextmanager
+def own_cgroups() -> Iterator[list[str]]:
+    """Move this process, and with it what it will start, into cgroups of its own while the block lasts.
+
+    Yields:
+        Their folders: where a server killed by another run at the same time leaves nothing. Empty where this
+        is not to be had: for an ordinary user, and with version 2, where a cgroup with processes in it cannot
+        have children that are counted.
+    """
+    homes: dict[str, str] = {}
+    for line in Path("/proc/self/cgroup").read_text("ascii").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in _CGROUP_CONTROLLERS:
+            home = f"{_CGROUPS}/{controllers}{path}".rstrip("/")
+            with suppress(OSError):
+                own = f"{home}/tests-of-creche-{os.getpid()}"
+                Path(own).mkdir()
+                Path(own, "cgroup.procs").write_text("0")
+                homes[own] = home
+    _own_cgroups.extend(homes)
+    try:
+        yield list(homes)
+    finally:
+        _own_cgroups.clear()
+        for own, home in homes.items():
+            Path(home, "cgroup.procs").write_text("0")
+            Path(own).rmdir()
+
+
 def take() -> Snapshot:
     """Look at everything once."""
     return Snapshot(
         children=frozenset(_children()),
         descriptors=_descriptors(),
         mounts=frozenset(Path("/proc/self/mountinfo").read_text("utf-8").splitlines()),
-        cgroups=frozenset(path for path in _cgroups(*_where_cgroups()) if not _is_foreign(path)),
+        cgroups=frozenset(_our_cgroups()),
         temporary=frozenset(_temporary_files()),
     )
 
@@ -178,6 +210,17 @@ def _where_cgroups() -> tuple[str, int]:
         return _CGROUPS, _CGROUP_DEPTH
     own = Path("/proc/self/cgroup").read_text("ascii").partition("0::")[2].rstrip("\n")
     return _CGROUPS + own.removesuffix(f"/{_LEAF}"), 1
+
+
+def _our_cgroups() -> Iterator[str]:
+    if _own_cgroups:
+        for folder in _own_cgroups:
+            yield from _cgroups(folder, 1)
+        return
+    for path in _cgroups(*_where_cgroups()):
+        with suppress(FileNotFoundError):
+            if Path(path).stat().st_uid == os.geteuid() and not _is_foreign(path):
+                yield path
 
 
 def _cgroups(folder: str, depth: int) -> Iterator[str]:
