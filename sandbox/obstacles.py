@@ -33,6 +33,9 @@ _REFUSED = (errno.EPERM, errno.EACCES)
 _FILTERED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 _DEBIAN = "kernel.unprivileged_userns_clone"
 _UBUNTU = "kernel.apparmor_restrict_unprivileged_userns"
+_MOUNT_POINTS_OF_PROC = {"/proc/sys/fs/binfmt_misc", "/proc/fs/nfsd"}
+"""Folders that are made for mounting over them, and hide nothing; the kernel knows that."""
+
 _MOST_SHOWN = 3
 _COUNTED = {
     "user namespace": "user",
@@ -178,7 +181,8 @@ def _of_refusal(name: str, host: Host) -> Obstacle | None:
 
 
 def _of_proc() -> Obstacle | None:
-    covers = sorted(point for point in machine.mount_points() if point.startswith("/proc/"))
+    below = {point for point in machine.mount_points() if point.startswith("/proc/")}
+    covers = sorted(below - _MOUNT_POINTS_OF_PROC)
     if not covers:
         return None
     shown = ", ".join(covers[:_MOST_SHOWN]) + (" …" if len(covers) > _MOST_SHOWN else "")

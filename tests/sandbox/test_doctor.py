@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.linux import landlock
 from tests.sandbox import deprived
 from tests.sandbox.deprived import DOCKER_CAPABILITIES, DOCKER_HIDDEN, DOCKER_READ_ONLY, Without
 from tests.sandbox.seccomp_profiles import DOCKER_DEFAULT, refusal
@@ -131,6 +132,19 @@ def test_an_old_landlock_is_told_with_what_it_lacks() -> None:
 def test_an_ordinary_user_is_told_how_to_get_control_groups() -> None:
     told = doctor(Without())
     assert "   → systemd-run --user --scope -p Delegate=yes creche serve\n" in told.stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root's sessions have ids that may not reach its interpreter")
+@pytest.mark.skipif(
+    landlock.abi() < landlock.ABI_SCOPES, reason="the kernel's Landlock is too old for a tier"
+)
+def test_with_dockers_own_profiles_the_lesser_tier_is_offered_and_never_taken() -> None:
+    container = Without(seccomp=DOCKER_DEFAULT, hidden=DOCKER_HIDDEN, read_only=DOCKER_READ_ONLY)
+    told = doctor(container)
+    assert (1, "tier: none") == (told.returncode, told.stdout.splitlines()[-1])
+    assert "a session of the tier landlock can be had here as it is: --set tier=landlock" in told.stdout
+    wanted = doctor(container, "--set", "tier=landlock")
+    assert (0, "tier: landlock") == (wanted.returncode, wanted.stdout.splitlines()[-1])
 
 
 @pytest.mark.needs_root("to lose its capabilities")
