@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
-from quart import request
+from quart import current_app, request
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -30,6 +30,7 @@ def create_app(body_bytes: int, body_seconds: float) -> QuartTrio:
     app.config["MAX_CONTENT_LENGTH"] = body_bytes
     app.config["BODY_TIMEOUT"] = body_seconds
     app.config["RESPONSE_TIMEOUT"] = None  # a call takes as long as its limits say
+    app.config["HAS_SANDBOXES"] = False
     for operation in OPERATIONS:
         if isinstance(operation, Get):
             _add_get(app, operation.path, operation.answer)
@@ -65,11 +66,15 @@ def _add_post(app: QuartTrio, path: str, handler: Callable[[Visit, bytes], Await
 
 
 def _description(visit: Visit) -> Reply:
-    return Reply(200, dump(document(visit.sessions.environment)))
+    return Reply(200, dump(_document(visit)))
 
 
 def _docs(visit: Visit) -> Reply:
-    return Reply(200, page(document(visit.sessions.environment)))
+    return Reply(200, page(_document(visit)))
+
+
+def _document(visit: Visit) -> Mapping[str, Any]:
+    return document(visit.sessions.environment, has_sandboxes=bool(current_app.config["HAS_SANDBOXES"]))
 
 
 def _visit() -> Visit:

@@ -19,6 +19,7 @@ from server.front import Front
 from server.hot_path import HotPath
 from server.loading import EnvironmentNotFoundError, load_environment
 from server.logs import get_logger
+from server.operations import RESERVED
 from server.receipts.keys import KeyFileError
 from server.sandboxes.registry import open_sandboxes
 from server.sandboxes.routes import Routes as SandboxRoutes
@@ -59,11 +60,7 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
     Raises:
         StartupError: it cannot be opened with these settings on this machine.
     """
-    try:
-        environment = load_environment(settings.environment)
-        environment.toolbox  # noqa: B018  # resolves the tools, or raises
-    except (EnvironmentNotFoundError, ToolError) as error:
-        raise StartupError(str(error)) from error
+    environment = _environment(settings.environment)
     open_files.allow(settings.max_sessions)
     few = few_open_files(settings.max_sessions)
     if few.cause:
@@ -99,6 +96,18 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
             raise StartupError(msg) from error
         python = settings.python or environment.profile.python
         raise await _refusal(error, python) from error
+
+
+def _environment(name: str) -> Environment[Any]:
+    try:
+        environment = load_environment(name)
+        taken = sorted(RESERVED & environment.toolbox.tools.keys())  # resolves the tools, or raises
+    except (EnvironmentNotFoundError, ToolError) as error:
+        raise StartupError(str(error)) from error
+    if taken:
+        msg = f"a tool cannot be named {taken[0]!r}, since that is a route of the server; name it otherwise"
+        raise StartupError(msg)
+    return environment
 
 
 async def _refusal(error: SandboxError, python: str | None) -> StartupError:

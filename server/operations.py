@@ -99,6 +99,9 @@ OPERATIONS: tuple[Get | Post, ...] = (
     ),
 )
 
+RESERVED = frozenset(operation.path.strip("/") for operation in OPERATIONS) | {"mcp", "sandboxes"}
+"""What no tool can be named: the routes share its namespace."""
+
 CALL_ERRORS = (
     NotJson,
     InvalidBody,

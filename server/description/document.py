@@ -18,8 +18,10 @@ import msgspec
 from server.description import replies
 from server.environment import Environment
 from server.episodes import CloseEnvelope, SeedEnvelope
-from server.errors import STATUS, NotJson
+from server.errors import STATUS, NotJson, Unauthorised
 from server.operations import CALL_ERRORS, OPERATIONS, Body, Get, Post
+from server.sandboxes.routes import OPERATIONS as SANDBOX_OPERATIONS
+from server.sandboxes.routes import Operation as SandboxOperation
 from server.version import HEADER, VERSION
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ _SHAPES = (
     *dict.fromkeys(operation.reply for operation in OPERATIONS),
 )
 
+_SANDBOX_SHAPES = tuple(
+    shape for step in SANDBOX_OPERATIONS for shape in (step.takes, step.reply) if shape not in {None, bytes}
+)
+
 _COOKIE = (
     "The session's cookie: every reply sets it, and every request of a rollout brings the last one back. "
     "Its name is the deployment's own."
@@ -44,14 +50,23 @@ _NAMED = "A call that is sent again under the same key is answered again and not
 
 
 @lru_cache(maxsize=2)
-def document(environment: Environment[Any]) -> Json:
-    """Return the OpenAPI 3.1 document of a server of `environment`. Not to be changed: it is kept."""
+def document(environment: Environment[Any], *, has_sandboxes: bool = False) -> Json:
+    """Return the OpenAPI 3.1 document of a server of `environment`. Not to be changed: it is kept.
+
+    Args:
+        environment: what it plays.
+        has_sandboxes: whether it gives out sandboxes by themselves, too.
+    """
     schemas = _schemas(environment)
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
         paths[operation.path] = _get(operation) if isinstance(operation, Get) else _post(operation)
     for tool in environment.toolbox.tools.values():
         paths[f"/{tool.name}"] = _call(environment, tool)
+    if has_sandboxes:
+        schemas = {**schemas, **_named_schemas(_SANDBOX_SHAPES)}
+        for step in SANDBOX_OPERATIONS:
+            paths.setdefault(step.path, {})[step.method.lower()] = _step(step)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -62,6 +77,7 @@ def document(environment: Environment[Any]) -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}} if has_sandboxes else {},
             "headers": {
                 "version": {
                     "description": "The server's version.",
@@ -76,7 +92,7 @@ def document(environment: Environment[Any]) -> Json:
 
 def _schemas(environment: Environment[Any]) -> dict[str, Json]:
     """Return all named shapes; those of the environment's own are taken as they come, or left open."""
-    _, named = msgspec.json.schema_components(_SHAPES, ref_template=_TEMPLATE)
+    named = _named_schemas(_SHAPES)
     task = environment.task_type()
     try:
         (row,), more = msgspec.json.schema_components(
@@ -89,6 +105,11 @@ def _schemas(environment: Environment[Any]) -> dict[str, Json]:
         "description": "A row of the data set. Keys that are not named here pass through.",
         "allOf": [row],
     }
+    return {name: _tidy(schema) for name, schema in named.items()}
+
+
+def _named_schemas(shapes: Iterable[type]) -> dict[str, Json]:
+    _, named = msgspec.json.schema_components(shapes, ref_template=_TEMPLATE)
     return {name: _tidy(schema) for name, schema in named.items()}
 
 
@@ -115,6 +136,32 @@ def _post(operation: Post) -> Json:
     return {
         "post": {**told, "parameters": [_NAME], "requestBody": _takes(operation.body), "responses": responses}
     }
+
+
+def _step(operation: SandboxOperation) -> Json:
+    """Describe a route for sandboxes."""
+    told = _told(operation.answer, operation.path, operation.method.lower())
+    told |= {"tags": ["sandboxes"], "parameters": [], "security": [{"token": []}]}
+    if "{sandbox_id}" in operation.path:
+        told["parameters"].append(_in("path", "sandbox_id", "Of the reply to POST /sandboxes."))
+    if operation.path.endswith("/files"):
+        told["parameters"].append(_in("query", "path", "The file; relative to the sandbox's workdir."))
+    if operation.takes is not None:
+        told["parameters"].append(_NAME)
+        told["requestBody"] = {**_content(operation.takes), "required": True}
+    responses = _responses(operation.reply, (Unauthorised, *operation.errors), operation.status)
+    return {**told, "responses": responses}
+
+
+def _in(place: str, name: str, words: str) -> Json:
+    return {"name": name, "in": place, "required": True, "description": words, "schema": {"type": "string"}}
+
+
+def _content(shape: Any) -> Json:
+    """Return the content of a body of that shape; `bytes` is a file's."""
+    if shape is bytes:
+        return {"content": {"application/octet-stream": {"schema": {}}}}
+    return _json(_schema_of(shape))
 
 
 def _call(environment: Environment[Any], tool: Tool) -> Json:
@@ -191,7 +238,7 @@ def _told(answer: Any, path: str, method: str) -> Json:
     text = inspect.getdoc(answer) or ""
     summary, _, rest = re.sub(r"^``.*?``: ", "", text, flags=re.DOTALL).partition("\n\n")
     summary = " ".join(summary.split())
-    name = path.strip("/") or "root"
+    name = re.sub(r"\W+", "_", path.strip("/{}")) or "root"
     return {
         "operationId": f"{method}_{name}",
         "tags": ["protocol" if method == "post" else "server"],
@@ -200,26 +247,26 @@ def _told(answer: Any, path: str, method: str) -> Json:
     }
 
 
-def _responses(reply: Any, errors: Iterable[type[Exception]] = ()) -> Json:
-    """Return a 200 and a response for each status that one of the errors has."""
-    found = {"200": _response("As asked.", _schema_of(reply))}
+def _responses(reply: Any, errors: Iterable[type[Exception]] = (), status: int = 200) -> Json:
+    """Return what comes when all is well, and a response for each status that one of the errors has."""
+    found = {str(int(status)): _response("As asked.", reply)}
     reasons: dict[int, list[str]] = {}
     for error in errors:
         reasons.setdefault(STATUS[error], []).append((inspect.getdoc(error) or "").partition("\n")[0])
     if reasons:
         reasons[HTTPStatus.REQUEST_ENTITY_TOO_LARGE] = ["The body is longer than this server takes."]
-    for status, words in sorted(reasons.items()):
-        found[str(status)] = _response(" Or: ".join(words), _schema_of(replies.Refused))
-    found["500"] = _response("A bug of this server; the log has the incident.", _schema_of(replies.Refused))
+    for refusal, words in sorted(reasons.items()):
+        found[str(int(refusal))] = _response(" Or: ".join(words), replies.Refused)
+    found["500"] = _response("A bug of this server; the log has the incident.", replies.Refused)
     return found
 
 
-def _response(description: str, schema: Json) -> Json:
+def _response(description: str, reply: Any) -> Json:
     headers = {
         HEADER: {"$ref": "#/components/headers/version"},
         "Set-Cookie": {"$ref": "#/components/headers/cookie"},
     }
-    return {"description": description, "headers": headers, **_json(schema)}
+    return {"description": description, "headers": headers, **_content(reply)}
 
 
 def _schema_of(reply: Any) -> Json:

@@ -36,11 +36,25 @@ def _pretty(value: Any) -> str:
 
 
 def _curl(method: str, path: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    if method == "get":
-        return f"curl -s $URL{path}"
-    body = _example(operation["requestBody"]["content"]["application/json"]["schema"], schemas)
-    text = json.dumps({} if body is None else body, ensure_ascii=False)
-    return f"curl -s -c jar -b jar -d {shlex.quote(text)} $URL{path}"
+    """Return a command to paste, with what is the caller's own as variables of the shell."""
+    places = {each["in"]: each["name"] for each in operation.get("parameters", ()) if each.get("required")}
+    url = "$URL" + path.replace("{sandbox_id}", "$ID")
+    if "query" in places:
+        url = f'"{url}?{places["query"]}=$FILE"'
+    words = ["curl -s"]
+    if method not in {"get", "post"}:
+        words.append(f"-X {method.upper()}")
+    if operation.get("security"):
+        words.append('-H "Authorization: Bearer $TOKEN"')
+    elif method == "post":
+        words.append("-c jar -b jar")
+    content = operation.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        body = _example(content["application/json"]["schema"], schemas)
+        words.append("-d " + shlex.quote(json.dumps({} if body is None else body, ensure_ascii=False)))
+    elif content:
+        words.append("--data-binary @local")
+    return " ".join([*words, url])
 
 
 def _example(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:

@@ -88,3 +88,15 @@ class Executed:
     outcome: str
     error: str | None = None
     truncated: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Written:
+    """How long the file is now."""
+
+    bytes: int
+
+
+@attrs.frozen
+class Deleted:
+    """Nothing is left of it."""

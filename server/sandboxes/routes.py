@@ -13,10 +13,20 @@ import attrs
 from quart import request
 from quart_trio.wrappers import TrioResponse
 
-from server.errors import InvalidBody, Unauthorised
+from server.description.replies import Observed
+from server.errors import (
+    InvalidBody,
+    NoSandbox,
+    NoSuchSession,
+    NotJson,
+    SessionOver,
+    ShuttingDown,
+    TooLong,
+    Unauthorised,
+)
 from server.observations import render
 from server.sandboxes.errands import get_file, put_file, result_of
-from server.sandboxes.requests import Create, Execute, Made, Run, Status
+from server.sandboxes.requests import Create, Deleted, Execute, Executed, Made, Run, Status, Written
 from server.shapes import structure
 from server.visit import SCOPE_KEY, Visit
 from server.wire import Reply, dump, parse
@@ -48,27 +58,22 @@ class Routes:
 
     def add_to(self, app: QuartTrio) -> None:
         """Add all routes to an application."""
-        one = "/sandboxes/<sandbox_id>"
-        for method, path, handler in (
-            ("POST", "/sandboxes", self.create),
-            ("GET", one, self.status),
-            ("DELETE", one, self.delete),
-            ("POST", f"{one}/exec", self.execute),
-            ("POST", f"{one}/python", self.python),
-            ("PUT", f"{one}/files", self.upload),
-            ("GET", f"{one}/files", self.download),
-        ):
-            self._add(app, method, path, cast("Callable[..., Awaitable[Reply]]", handler))
+        app.config["HAS_SANDBOXES"] = True
+        for operation in OPERATIONS:
+            self._add(app, operation)
 
-    def _add(self, app: QuartTrio, method: str, path: str, handler: Callable[..., Awaitable[Reply]]) -> None:
+    def _add(self, app: QuartTrio, operation: Operation) -> None:
+        kind = "application/octet-stream" if operation.reply is bytes else "application/json"
+
         async def view(**arguments: str) -> TrioResponse:
             body = cast("bytes", await request.get_data())
             self._check()
-            reply = await handler(_visit(), body, **arguments)
-            kind = "application/octet-stream" if handler == self.download else "application/json"
+            reply = await operation.answer(self, _visit(), body, **arguments)
             return TrioResponse(reply.body, status=reply.status, content_type=kind)
 
-        app.add_url_rule(path, f"{method} {path}", view, methods=[method], provide_automatic_options=False)
+        path = operation.path.replace("{", "<").replace("}", ">")
+        endpoint = f"{operation.method} {path}"
+        app.add_url_rule(path, endpoint, view, methods=[operation.method], provide_automatic_options=False)
 
     def _check(self) -> None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -179,3 +184,49 @@ def _check_seconds(seconds: float | None) -> None:
 
 def _problem(kind: str, loc: list[str], words: str) -> dict[str, Any]:
     return {"type": kind, "loc": loc, "msg": words, "input": None}
+
+
+@attrs.frozen
+class Operation:
+    """One route, as data: the application and its description are made from it.
+
+    Attributes:
+        method: the HTTP method.
+        path: with ``{sandbox_id}`` where the id goes.
+        answer: who answers it; its docstring is the description.
+        takes: the shape of the body; `bytes` for a file's content, None for nothing.
+        reply: the shape of the answer; `bytes` for a file's content.
+        status: of that answer.
+        errors: what else may come of it, besides a missing token.
+    """
+
+    method: str
+    path: str
+    answer: Callable[..., Awaitable[Reply]]
+    takes: type | None
+    reply: type
+    status: int = HTTPStatus.OK
+    errors: tuple[type[Exception], ...] = ()
+
+
+_ONE = "/sandboxes/{sandbox_id}"
+_MAKE = (NotJson, InvalidBody, NoSandbox)
+_USE = (InvalidBody, NoSuchSession, SessionOver, ShuttingDown)
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/sandboxes",
+        Routes.create,
+        Create,
+        Made,
+        HTTPStatus.CREATED,
+        (NotJson, InvalidBody, NoSandbox),
+    ),
+    Operation("GET", _ONE, Routes.status, None, Status, errors=(NoSuchSession,)),
+    Operation("DELETE", _ONE, Routes.delete, None, Deleted),
+    Operation("POST", f"{_ONE}/exec", Routes.execute, Execute, Executed, errors=(NotJson, TooLong, *_USE)),
+    Operation("POST", f"{_ONE}/python", Routes.python, Run, Observed, errors=(NotJson, TooLong, *_USE)),
+    Operation("PUT", f"{_ONE}/files", Routes.upload, bytes, Written, errors=(TooLong, *_USE)),
+    Operation("GET", f"{_ONE}/files", Routes.download, None, bytes, errors=(TooLong, *_USE)),
+)

@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+import schemathesis
 import trio
 
 from server.client import AsyncClient, Refused
 from server.client.sandboxes import AsyncSandbox, AsyncSandboxes
+from server.sandboxes.routes import OPERATIONS
 from tests.whole.servers import Server, creche
 from tests.whole.test_client import LosesEveryOtherToo
 
@@ -92,6 +94,37 @@ async def test_a_sandbox_does_what_container_runtimes_do(server: Server) -> None
         late = await sandbox.execute("echo before; sleep 1000", timeout_seconds=0.5)
         assert ("before\n", 125, "timeout") == (late.stdout, late.return_code, late.error_type)
         assert "running" == await sandbox.status()
+
+
+def test_the_description_has_its_routes_and_is_true(server: Server) -> None:
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    described = {(path, method) for path, methods in schema.raw_schema["paths"].items() for method in methods}
+    assert described >= {(operation.path, operation.method.lower()) for operation in OPERATIONS}
+    for operation in OPERATIONS:
+        assert f"{operation.path}</code>" in httpx.get(f"{server.url}/docs").text
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60) as client:
+        made = client.post("/sandboxes", json={})
+        schema["/sandboxes"]["POST"].validate_response(made)
+        one, path = "/sandboxes/{sandbox_id}", f"/sandboxes/{made.json()['id']}"
+        asked: list[tuple[str, str, dict[str, Any]]] = [
+            ("POST", "/exec", {"json": {"command": "exit 1"}}),
+            ("POST", "/exec", {"json": {}}),
+            ("POST", "/python", {"json": {"code": "1"}}),
+            ("PUT", "/files", {"params": {"path": "a"}, "content": b"a"}),
+            ("PUT", "/files", {"content": b"a"}),
+            ("GET", "/files", {"params": {"path": "a"}}),
+            ("GET", "/files", {"params": {"path": "b"}}),
+            ("GET", "", {}),
+            ("DELETE", "", {}),
+            ("POST", "/exec", {"json": {"command": "true"}}),
+        ]
+        statuses = []
+        for method, end, body in asked:
+            reply = client.request(method, path + end, **body)
+            schema[one + end][method].validate_response(reply)
+            statuses.append(reply.status_code)
+    assert [200, 422, 200, 200, 422, 200, 422, 200, 200, 409] == statuses
 
 
 async def test_its_interpreter_stays_open(server: Server) -> None:
