@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -49,6 +50,10 @@ class Launcher:
 
     def __attrs_post_init__(self) -> None:
         """Make the standby, which starts sessions as this does."""
+        if not MEANS[self._tier].namespaces:
+            # Two servers on one machine are unlikely to have the same ids in use then, and here the kernel
+            # counts an id's processes wherever they are.
+            random.SystemRandom().shuffle(self._free_ids)
         self._standby = Standby(self._ready_sessions, self._open_fresh, self._nursery)
 
     async def warm(self, profile: Profile) -> Cage:
