@@ -368,3 +368,23 @@ result = sorted({{
         after.st_mtime_ns,
         after.st_size,
     )
+
+
+@needs_landlock
+async def test_a_kill_of_everybody_reaches_nobody_outside_of_its_lane(confined: Launcher) -> None:
+    async with (
+        confined.open_sandbox(HERE, SMALL) as box,
+        confined.open_sandbox(HERE, SMALL) as other,
+        trio.open_nursery() as nursery,
+    ):
+        # For an ordinary user all of these have the same user id.
+        bystander: trio.Process = await nursery.start(trio.run_process, ["sleep", "600"])
+        init = box._init.pid()
+        watched = {bystander.pid, parent_of(init), init, *descendants(init), other._init.pid()}
+        assert 2 == (await box.call("beside", {"code": "1 + 1"})).value
+        beside = box._lanes["second"].process.pid()
+        await run(box, "import os, signal; child = os.fork() or signal.pause(); os.kill(-1, signal.SIGKILL)")
+        assert all(map(is_alive, watched | {beside}))
+        assert 2 == await value(box, "1 + 1")
+        assert 2 == await value(other, "1 + 1")
+        nursery.cancel_scope.cancel()
