@@ -70,6 +70,47 @@ SAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         ),
     ),
     "math_with_code": (_row(expected_result="1764"),),
+    "ns_tools": (_row(expected_answer="1764", question="What is 42 squared?"),),
+    "string_match": (_row(expected_answer="Ouagadougou", oracle={"text": "Answer: Ouagadougou"}),),
+    "mcqa": (
+        _row(
+            options=[{"A": "red"}, {"B": "green"}, {"C": "blue"}],
+            expected_answer="B",
+            grading_mode="strict_single_letter_boxed",
+        ),
+    ),
+    "text_to_sql": (
+        _row(
+            sql="SELECT name FROM staff WHERE wage > 10 ORDER BY name",
+            sql_context=(
+                "CREATE TABLE staff (name TEXT, wage REAL);"
+                "INSERT INTO staff VALUES ('Ada', 12.5), ('Bob', 9), ('Cyd', 11);"
+            ),
+            sql_prompt="Who earns more than 10?",
+            oracle={"text": "```sql\nSELECT name FROM staff WHERE wage > 10 ORDER BY name\n```"},
+        ),
+    ),
+    "terminal": (
+        _row(
+            files={
+                "data/in.txt": "3\n1\n2\n",
+                "tests/test_sorted.py": "def test_sorted():\n    assert False\n",
+            },
+            test_script='set -e\ncmp out.txt "$TESTS/expected.txt"\npython3 -I "$TESTS/check.py"\n',
+            test_files={
+                "expected.txt": "1\n2\n3\n",
+                "check.py": (
+                    "import json\nimport unittest\n\n\n"
+                    "class Tests(unittest.TestCase):\n"
+                    "    def test_sorted(self):\n"
+                    "        read = [json.loads(line) for line in open('out.txt')]\n"
+                    "        self.assertEqual(read, [1, 2, 3])\n\n\n"
+                    "unittest.main()\n"
+                ),
+            },
+            oracle={"calls": [["bash", {"command": "sort -n data/in.txt > out.txt"}]]},
+        ),
+    ),
     "example_session_state_mgmt": (
         _row(initial_count=3, expected_count=6, oracle={"calls": [["increment_counter", {"count": 3}]]}),
     ),

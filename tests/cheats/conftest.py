@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _OWN = Path(__file__).with_name("environments.py")
 BRIEF, BOXED = f"{_OWN}:Brief", f"{_OWN}:Boxed"
-ENVIRONMENTS = ("code_gen", "workbench", BRIEF, BOXED)
+ENVIRONMENTS = ("code_gen", "terminal", "workbench", "string_match", BRIEF, BOXED)
 
 
 @attrs.frozen
@@ -44,7 +44,9 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ser
     """Give the servers of the shipped environments, and of those that are like them, by name."""
     with ExitStack() as stack:
         yield {
-            environment: stack.enter_context(creche(tmp_path_factory.mktemp("server"), environment))
+            environment: stack.enter_context(
+                creche(tmp_path_factory.mktemp("server"), environment, "--set", "standby=0")
+            )
             for environment in ENVIRONMENTS
         }
 

@@ -42,14 +42,16 @@ class Case:
 PROGRAM, FUNCTION, CLASSES = SAMPLES["code_gen"]
 IN_CODE = (1, 2, 3, 4, 5, 6, 9, 29, 33, 34, 36, 39)
 IN_OUTPUT = (22, 23, 26, 27, 37)
-BESIDE_CODE = (7, 8, 10, 14, 15, 16, 17, 18, 20, 21, 30, 31, 32, 40, 42)
+BESIDE_CODE = (10, 16, 17, 18, 20, 21, 30, 32, 40, 42)
 CASES = (
     Case("programs", "code_gen", PROGRAM, IN_CODE + IN_OUTPUT + BESIDE_CODE),
     Case("functions", "code_gen", FUNCTION, (*IN_CODE, 16, 25)),
     Case("unittest classes, in process", "code_gen", CLASSES, (1, 2, 3, 4, 5, 6, 9, 31, 33, 34, 39)),
     Case("programs, 1 s", BRIEF, PROGRAM, (24,), CPU_SECONDS),
-    Case("files", "workbench", SAMPLES["workbench"][0], (11, 12, 13, 19, 32, 35, 41, 42)),
-    Case("boxed answers", BOXED, SAMPLES["math_with_code"][0], (28, 32, 38, 42)),
+    Case("terminal", "terminal", SAMPLES["terminal"][0], (7, 8, 10, 11, 12, 13, 14, 15, 17, 19, 31, 35)),
+    Case("files", "workbench", SAMPLES["workbench"][0], (11, 12, 32, 35, 41, 42)),
+    Case("boxed answers", BOXED, SAMPLES["math_with_code"][0], (28, 32, 42)),
+    Case("short answers", "string_match", SAMPLES["string_match"][0], (28, 32, 38)),
 )
 PAIRS = [(ATTACKS[number], case) for case in CASES for number in sorted(case.attacks)]
 
