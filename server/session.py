@@ -215,7 +215,7 @@ class LiveSession:
                         f"nothing was asked of the session for {self.limits.idle_seconds:g} s",
                     )
                     return
-                claims = await self._claims(box) if ending is Ending.FINISHED else {}
+                claims = await self._claims(box, ending)
                 final_state = attrs.evolve(await box.finish(ending), claims=claims)
                 if final_state.ended_by.is_ours:
                     self._fail("session_lost", "the sandbox went down with its cage")
@@ -267,10 +267,10 @@ class LiveSession:
             nursery.cancel_scope.deadline = trio.current_time() + patience
         return self._ending
 
-    async def _claims(self, box: Box) -> Mapping[str, str]:
+    async def _claims(self, box: Box, ending: Ending) -> Mapping[str, str]:
         """Return what the session says of itself, if its environment wants to know. Calls are over by now."""
         environment = self._ground.environment
-        if not environment.final_variables:
+        if ending is not Ending.FINISHED or not environment.final_variables:
             return {}
         return await ask_for_variables(box, environment.final_variables, environment.final_variables_seconds)
 

@@ -123,7 +123,8 @@ def dump(connection: sqlite3.Connection) -> str:
         ValueError: it is over the bounds, or has what is refused.
         sqlite3.Error: it cannot be read.
     """
-    schema, tables = [], {}
+    schema: list[list[str]] = []
+    tables: dict[str, Any] = {}
     left = _MAX_CELLS
     # The condition keeps out SQLite's own tables, of statistics and counters.
     query = (
@@ -138,7 +139,7 @@ def dump(connection: sqlite3.Connection) -> str:
             raise ValueError(msg)
         quoted = '"' + name.replace('"', '""') + '"'
         columns = connection.execute(f"PRAGMA table_info({quoted})").fetchall()
-        rows = []
+        rows: list[list[str | None]] = []
         for row in connection.execute(f"SELECT * FROM {quoted}"):  # noqa: S608  # quoted
             left -= len(row)
             if left < 0:
@@ -181,8 +182,9 @@ def _harden(connection: sqlite3.Connection) -> None:
     """Switch off what a file could make a reader do."""
     for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "query_only = ON"):
         connection.execute(f"PRAGMA {pragma}")
-    if hasattr(connection, "setconfig"):  # Python 3.12
-        connection.setconfig(1010, True)  # noqa: FBT003  # SQLITE_DBCONFIG_DEFENSIVE
+    set_config: Any = getattr(connection, "setconfig", None)
+    if set_config is not None:  # from Python 3.12 on
+        set_config(1010, True)  # noqa: FBT003  # SQLITE_DBCONFIG_DEFENSIVE
     connection.text_factory = _text
     _authorize(connection, _READING)
 

@@ -13,7 +13,7 @@ import contextlib
 import signal
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Callable
 
 from tools import plain
@@ -27,7 +27,7 @@ class _OutOfTime(BaseException):
 
 
 @contextlib.contextmanager
-def _bounded(cpu_seconds: float | None) -> Iterator[None]:
+def _bounded(cpu_seconds: float | None) -> Generator[None, None, None]:
     """Raise `_OutOfTime` in the block when this process has computed for so long.
 
     Only against slow solutions: one that catches everything, or takes the signal for itself, meets the

@@ -12,7 +12,9 @@ import os
 import sys
 import threading
 import types
-from typing import Any
+from typing import Any, cast
+
+from tools.shapes import is_dict
 
 _WATCHED = ("builtins", "unittest", "numpy.testing", "pandas._testing", "pandas.testing")
 _FORBIDDEN = frozenset(
@@ -36,6 +38,7 @@ _GO_BETWEENS = frozenset({"inspect", "traceback", "threading", "ctypes"})
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__sub__", "__rsub__", "__abs__")
 _MOST_ITEMS = 10_000
+_ITEMS_OF_DICT: Any = cast("Any", dict).items  # not what a subclass has under that name
 
 
 class TamperedError(Exception):
@@ -55,7 +58,7 @@ class Guard:
         self._record = _record()
         self._trusted = (*_toolchain(), test_name, "<frozen")
         self._looking: set[int] = set()
-        self._getframe = sys._getframe  # noqa: SLF001
+        self._getframe = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way
         sys.addaudithook(self._hook)
 
     def changes(self) -> str:
@@ -73,14 +76,14 @@ class Guard:
         waiting: list[Any] = [value]
         while waiting and seen < _MOST_ITEMS:
             seen += 1
-            item = waiting.pop()
+            item: Any = waiting.pop()
             for klass in type(item).__mro__:
                 if any(_is_foreign(vars(klass).get(name)) for name in _COMPARISONS):
                     msg = f"the solution returned a {klass.__name__} with comparisons of its own"
                     raise TamperedError(msg)
-            if isinstance(item, dict):
-                waiting += [*dict.keys(item), *dict.values(item)]
-            elif isinstance(item, (list, tuple, set, frozenset)):
+            if is_dict(item):
+                waiting += [part for pair in _ITEMS_OF_DICT(item) for part in pair]
+            elif any(isinstance(item, kind) for kind in (list, tuple, set, frozenset)):
                 waiting += list(item)
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:

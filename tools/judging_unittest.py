@@ -28,6 +28,7 @@ import sys
 from typing import Any, NoReturn
 
 from tools.judging_meeting import Meeting
+from tools.shapes import is_dict
 
 _MAX_RECORD = 4096
 _MAX_DETAIL = 600
@@ -96,10 +97,10 @@ def _read(reading: int, word: str) -> dict[str, Any] | None:
     """Return the one record in the pipe if it has the word; None for anything else."""
     try:
         data = os.read(reading, _MAX_RECORD + 1)
-        record = json.loads(data)
+        record: Any = json.loads(data)
     except (BlockingIOError, ValueError):
         return None
-    if not isinstance(record, dict) or record.pop("word", None) != word:
+    if not is_dict(record) or record.pop("word", None) != word:
         return None
     return record
 

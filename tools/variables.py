@@ -24,8 +24,8 @@ def read_variables(state: dict[str, Any], names: list[str]) -> dict[str, str]:
         Name to text. A name that is not there, is no plain data, or is too long, is left out.
     """
     console = state.get("python") or state.get("console")
-    namespace = {} if console is None else console.namespace
-    told = {}
+    namespace: dict[str, Any] = {} if console is None else console.namespace
+    told: dict[str, str] = {}
     for name in names:
         if name in namespace:
             try:

@@ -97,7 +97,7 @@ def _bare(answer: str | None) -> str | None:
     r"""Return an answer without ``\text{}`` around it."""
     if answer is None:
         return None
-    answer = answer.strip()
-    while (wrapped := _TEXT.fullmatch(answer)) is not None:
-        answer = wrapped["inner"].strip()
-    return answer or None
+    bare = answer.strip()
+    while wrapped := _TEXT.fullmatch(bare):
+        bare = str(wrapped["inner"]).strip()
+    return bare or None
