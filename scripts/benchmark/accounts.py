@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,11 @@ def descendants(pid: int) -> Iterator[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Return the processor time of a process, of all below it, and of what they have reaped."""
-    return sum(_own_cpu_seconds(each) for each in (pid, *descendants(pid)))
+    total = 0.0
+    for each in _family(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # then it counts as reaped, or will
+            total += _own_cpu_seconds(each)
+    return total
 
 
 def _own_cpu_seconds(pid: int) -> float:
@@ -80,8 +85,27 @@ def sessions_memory(pid: int) -> Memory:
 
 
 def proportional_bytes(pid: int) -> int:
-    """Return what a process and all below it hold: their proportional set sizes, added up."""
-    return sum(_rollup(each)["Pss"] for each in (pid, *descendants(pid)))
+    """Return what a process and all below it hold: their proportional set sizes, added up.
+
+    Processes that end meanwhile count for nothing.
+
+    Raises:
+        PermissionError: one of them is not dumpable, so only root may look.
+    """
+    total = 0
+    for each in _family(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total += _rollup(each)["Pss"]
+    return total
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all below it, some of which may end meanwhile."""
+    found = [pid]
+    for each in found:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found += children(each)
+    return found
 
 
 def _rollup(pid: int) -> dict[str, int]:

@@ -57,7 +57,7 @@ def aggregate(environment: Environment[Any], body: Mapping[str, Any]) -> dict[st
         InvalidBody: it is something else, or one rollout is there twice.
     """
     report = make_report(environment, _replies(body))
-    finite: dict[str, Any] = _finite(attrs.asdict(report))
+    finite: dict[str, Any] = _finite(attrs.asdict(report, recurse=False))
     return finite
 
 
@@ -195,9 +195,8 @@ def _finite(value: Any) -> Any:
     """Return `value` with null in place of what JSON has no number for."""
     if is_dict(value):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        items: Iterable[Any] = value
-        return [_finite(item) for item in items]
+    if is_list(value):
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

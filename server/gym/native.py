@@ -118,7 +118,9 @@ def settings_of(text: bytes) -> Settings:
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    limits = settings.get("limits") or {}
+    limits: Any = settings.get("limits")
+    if limits is None:
+        limits = {}
     if not is_dict(limits):
         msg = f"limits in NeMo Gym's configuration must be a mapping, not {limits!r}"
         raise SettingsError(msg)

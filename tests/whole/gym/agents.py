@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import httpx
 
-from tests.whole.gym.home import Home
+from tests.whole.gym.home import Home, script
 from tests.whole.servers import free_port, started
 
 _READY_SECONDS = 120.0
@@ -83,7 +83,7 @@ def open_runners(gym: Home, folder: Path, resources_port: int, model_port: int) 
     }
     with (
         _app(gym, folder, "agent", str(gym.packages / "responses_api_agents/simple_agent/app.py"), config),
-        _app(gym, folder, "environment", gym.script("environment_server.py"), config),
+        _app(gym, folder, "environment", script("environment_server.py"), config),
     ):
         runners = [Runner(f"http://127.0.0.1:{port}") for port in (agent_port, environment_port)]
         for runner in runners:

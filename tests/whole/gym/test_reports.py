@@ -12,7 +12,7 @@ from typing import Any
 from server.aggregation import passes
 from server.aggregation.report import aggregate
 from server.environment import Environment
-from tests.whole.gym.home import Home, needs_nemo_gym
+from tests.whole.gym.home import Home, needs_nemo_gym, script
 
 pytestmark = needs_nemo_gym
 
@@ -98,7 +98,7 @@ def test_reports_have_the_same_keys_and_numbers_as_nemo_gyms(gym: Home) -> None:
     luck = random.Random(5)
     runs: Sequence[list[dict[str, Any]]] = [[], *(run_of(luck) for _ in range(RUNS))]
     done = subprocess.run(
-        [gym.python, gym.script("reporting.py")],
+        [gym.python, script("reporting.py")],
         input=json.dumps(runs),
         capture_output=True,
         text=True,

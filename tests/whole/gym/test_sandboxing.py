@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.whole.gym.home import Home, needs_nemo_gym
+from tests.whole.gym.home import Home, needs_nemo_gym, script
 from tests.whole.gym.joint import install_creche
 from tests.whole.servers import creche
 
@@ -23,7 +23,7 @@ def _told(gym: Home, tmp_path_factory: pytest.TempPathFactory) -> Any:
     install_creche(gym)
     with creche(tmp_path_factory.mktemp("server"), CRECHE_SANDBOX_TOKEN=TOKEN) as server:
         before = httpx.get(f"{server.url}/health").json()["sandboxes"]
-        command = [gym.python, gym.script("sandboxing.py"), server.url, TOKEN]
+        command = [gym.python, script("sandboxing.py"), server.url, TOKEN]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
         assert 0 == done.returncode, done.stderr
         told = json.loads(done.stdout)
