@@ -23,8 +23,9 @@ DEAD = 2**22 + 1
 FAMILY = """
 import os, sys, time
 os.write(int(sys.argv[1]), b"0")
-if len(sys.argv) > 2:
-    while os.fork() or os.fork(): time.sleep(0.001)
+if len(sys.argv) > 2 and os.fork() == 0:
+    while os.fork() == 0: time.sleep(0.001)  # one process at a time, never for long the same
+    os._exit(0)
 print("in", flush=True)
 time.sleep(600)
 """
