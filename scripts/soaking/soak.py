@@ -15,9 +15,11 @@ from scripts.soaking.census import Census, settle, steady
 from scripts.soaking.player import Player, Surprise, open_player
 from scripts.soaking.scenarios import SCENARIOS, Scenario
 
-SETTINGS = ("--set", "max_records=256", "--set", "max_sessions=64")
-"""For a server that is to be weighed: what it remembers of sessions that are over is bounded in any case; the
-default bounds are so high that a soak would end before it had reached them."""
+SETTINGS = (
+    "--set", "max_sessions=64", "--set", "max_records=256", "--set", "reverify_bytes=0",
+)  # fmt: skip
+"""For a server that is to be weighed: what it remembers of sessions that are over, and which of their files it
+keeps, is bounded in any case; but the default bounds are so high that a soak would end before it reached them."""
 
 _WEIGHTS = [scenario.weight for scenario in SCENARIOS]
 _MOST_TOLD = 20
