@@ -1,12 +1,13 @@
 """Connections: Hypercorn speaks HTTP on each, this module sees to it that every one of them ends.
 
-Hypercorn's own way of serving (0.18) leaves four roads open that are closed here:
+Hypercorn's own way of serving (0.18) leaves five roads open that are closed here:
 
 * A client that hangs up leaves its connection, and with it a descriptor of ours, waiting for the idle
   timeout. Here it ends when its client does.
 * Hypercorn's sends are shielded without a deadline, so one client that does not read holds up a shutdown for
   as long as it likes. Here what is open after the grace is closed, upon which such a send fails.
 * What is to be sent over HTTP/2 waits for the client to take it, even when that has gone. Here it does not.
+* A connection that speaks HTTP/2 and asks for nothing is idle for ever. Here not for longer than others.
 * An exception on one connection (HTTP/2 with a path that is not ASCII raises one) ends the server. Here it
   ends the connection.
 """
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
+from hypercorn.events import Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -48,6 +49,10 @@ class Connection(TCPServer):
         if self._has_ended and isinstance(event, Updated):
             return
         await super().protocol_send(event)
+        if isinstance(event, RawData) and not self._has_ended:
+            spoken = self.protocol.protocol
+            if isinstance(spoken, H2Protocol) and spoken.idle:
+                await self.idle_task.restart(self._task_group, self._idle_timeout)
 
     async def _read_data(self) -> None:
         await super()._read_data()

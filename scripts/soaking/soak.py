@@ -18,8 +18,8 @@ from scripts.soaking.scenarios import SCENARIOS, Scenario
 SETTINGS = (
     "--set", "max_sessions=64", "--set", "max_records=256", "--set", "reverify_bytes=0",
 )  # fmt: skip
-"""For a server that is to be weighed: what it remembers of sessions that are over, and which of their files it
-keeps, is bounded in any case; but the default bounds are so high that a soak would end before it reached them."""
+"""For a server that is to be weighed: what it remembers of sessions that are over, and which of their files
+it keeps, is bounded in any case; but a soak would end before it reached the default bounds."""
 
 _WEIGHTS = [scenario.weight for scenario in SCENARIOS]
 _MOST_TOLD = 20

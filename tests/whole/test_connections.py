@@ -22,9 +22,9 @@ from tests.whole.test_ends import wait_until
 ROW: dict[str, Any] = {"expected_files": {}}
 
 
-@pytest.fixture(name="server")
-def _server(tmp_path: Path) -> Iterator[Server]:
-    with creche(tmp_path) as server:
+@pytest.fixture(name="server", scope="module")
+def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with creche(tmp_path_factory.mktemp("server")) as server:
         yield server
         assert 0 == server.stop()
 
@@ -42,6 +42,7 @@ def assert_it_answers(server: Server) -> None:
     with server.client() as client:
         client.post("/seed_session", json=ROW)
         assert "2" == client.post("/python", json={"code": "1 + 1"}).json()["result"]
+        assert 200 == client.post("/verify", json={**ROW, "response": {}}).status_code
 
 
 def test_connections_that_clients_close_are_closed_here_too(server: Server) -> None:
