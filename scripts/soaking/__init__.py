@@ -6,4 +6,5 @@
 * `census` counts everything that a server holds. What there is after a soak must be what there was before.
 * `kills` ends servers by SIGKILL in the middle of a soak.
 * `overload` asks for far more sessions at once than there may be.
+* `fuzz` sends requests that were made at random, out of `requests`.
 """

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scripts.child_server import ServerFailedError, creche_serve, open_server
-from scripts.soaking import overload, report
+from scripts.soaking import fuzz, overload, report
 from scripts.soaking.kills import kill_servers, problems, summary
 from scripts.soaking.soak import SETTINGS, soak
 
@@ -42,11 +42,14 @@ class _Plan:
     "--kills", type=click.IntRange(min=1), metavar="N", help="Kill N servers in the middle of soaks."
 )
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Seed N sessions at once.")
+@click.option("--requests", type=click.IntRange(min=1), metavar="N", help="Send N requests made at random.")
 @click.option("--seed", type=int, default=0, metavar="S", help="Decides the mix; the default is 0.")
 @click.option(
     "--clients", type=click.IntRange(min=1), default=32, metavar="C", help="At a time; 32 by default."
 )
-def main(sessions: int | None, kills: int | None, seeds: int | None, seed: int, clients: int) -> None:
+def main(
+    sessions: int | None, kills: int | None, seeds: int | None, requests: int | None, seed: int, clients: int
+) -> None:
     """Make a server's life hard and look whether it shows. Exit status 0 only if it does not.
 
     Without options that say what to do, 1,000 sessions are played. The same seed gives the same mix. What the
@@ -57,12 +60,14 @@ def main(sessions: int | None, kills: int | None, seeds: int | None, seed: int, 
     console.print(f"the servers' log: {plan.log}", highlight=False)
     good = True
     try:
-        if sessions or not (kills or seeds):
+        if sessions or not (kills or seeds or requests):
             good &= trio.run(_soak, sessions or 1000, plan)
         if kills:
             good &= trio.run(_kill, kills, plan)
         if seeds:
             good &= trio.run(_overload, seeds, plan)
+        if requests:
+            good &= trio.run(_fuzz, requests, plan)
     except ServerFailedError as error:
         click.echo(f"soak: {error}", err=True)
         sys.exit(1)
@@ -93,6 +98,14 @@ async def _overload(count: int, plan: _Plan) -> bool:
         async with open_server(command, log=plan.log) as server:
             seen = await overload.overload(server, count, tick)
     return report.show_figures(seen.summary(), seen.problems(count), plan.console)
+
+
+async def _fuzz(count: int, plan: _Plan) -> bool:
+    with _temporary() as temporary, _progress("requests", count, plan.console) as tick:
+        command = creche_serve("workbench", *fuzz.SETTINGS)
+        async with open_server(command, temporary=temporary, log=plan.log) as server:
+            seen = await fuzz.fuzz(server, temporary, count, plan.seed, tick)
+    return report.show_figures(seen.summary(), seen.problems(plan.log), plan.console)
 
 
 def _allow_descriptors(number: int) -> None:
