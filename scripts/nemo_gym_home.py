@@ -63,7 +63,11 @@ def home() -> Home:
             stamp.write_text(VERSION)
     finally:
         os.close(lock)
-    return Home(_PLACE)
+    found = Home(_PLACE)
+    if not os.access(found.python, os.X_OK):  # it may lie where only its owner can enter
+        msg = f"this user cannot run {found.python}"
+        raise CannotBeMadeError(msg)
+    return found
 
 
 def _make(python: str) -> None:

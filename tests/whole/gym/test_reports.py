@@ -16,7 +16,7 @@ from tests.whole.gym.home import Home, needs_nemo_gym, script
 
 pytestmark = needs_nemo_gym
 
-RUNS = 10
+RUNS = 6
 """NeMo Gym takes some tenths of a second over each."""
 
 
