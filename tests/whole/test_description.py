@@ -56,7 +56,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @schema.parametrize()
-@_few(6)
+@_few(4)
 def test_a_stranger_is_answered_as_described(case: Any, server: Server) -> None:
     case.call_and_validate(base_url=server.url, checks=CHECKS)
 

@@ -45,7 +45,8 @@ async def one(server: Server, **wishes: Any) -> AsyncIterator[AsyncSandbox]:
         try:
             yield sandbox
         finally:
-            await sandbox.close()
+            with trio.CancelScope(shield=True), trio.move_on_after(30):
+                await sandbox.close()
 
 
 @pytest.mark.parametrize(
