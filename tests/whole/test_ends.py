@@ -180,7 +180,7 @@ def test_two_servers_with_one_worker_each_do_not_refuse_each_other(tmp_path: Pat
         (["server.environment:Nothing"], "no environment class 'Nothing'"),
         (["--set", "max_sessions=none"], "--set max_sessions: max_sessions must be a whole number"),
         (["--bind", "nowhere"], "HOST:PORT"),
-        (["--set", "python=/no/such/python"], "/no/such/python"),
+        (["--set", "python=/no/such/python"], "interpreter: there is no /no "),
         (["--unsafe-no-isolation", "--bind", "0.0.0.0:0"], "loopback"),
     ],
 )
