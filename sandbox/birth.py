@@ -68,7 +68,12 @@ async def start_box(
             msg = f"no descriptors left for a session: {error}"
             raise Exhausted(msg) from None
         request = _request(limits, user, group, first, folder)
-        descriptors = [theirs.fileno(), *pipes.far, *(group.join if group else ())]
+        descriptors = [
+            theirs.fileno(),
+            *pipes.far,
+            *(group.join if group else ()),
+            *(group.folder if group else ()),
+        ]
         with trio.CancelScope(shield=True, deadline=trio.current_time() + START_SECONDS):
             birth = await cage.start_session(request, descriptors)
             theirs.close()
@@ -122,6 +127,7 @@ def _request(
         "user": user,
         "shares_user": bool(folder) and user is None,
         "watch_memory": group is None,
+        "has_group_folder": bool(group and group.folder),
         "memory_bytes": limits.memory_bytes,
         "processes": limits.processes,
         "disk_bytes": limits.disk_bytes,

@@ -221,6 +221,7 @@ def make_plan(
     landlock: int,
     tier: Tier = "full",
     folder: str = "",
+    group: str = "",
 ) -> dict[str, Any]:
     """Return the specification that the keeper and the zygote carry out (JSON).
 
@@ -232,6 +233,7 @@ def make_plan(
         landlock: the highest Landlock ABI to use, 0 for none.
         tier: what sessions are confined by.
         folder: where a tier without namespaces keeps what is the cage's; unused otherwise.
+        group: the version 2 control group for keeper and zygote, from which sessions are forked into theirs.
 
     Raises:
         Unsupported: the profile names something that is not here.
@@ -272,6 +274,7 @@ def make_plan(
     plan: dict[str, Any] = {
         "namespaces": True,
         "folder": "",
+        "group": group,
         "privileged": privileged,
         "outside_ids": OUTSIDE_IDS,
         "ids": IDS,

@@ -26,6 +26,7 @@ from sandbox.limits import Limits
 
 _OWN_NAME = re.compile(r"creche-(\d+)-(\d+)(\.\d+)?$")
 _SUBTREES = itertools.count()
+_OF_CAGES = "cages"
 _DYING_SECONDS = 2.0
 """How long the processes of a killed server's sessions may take to die."""
 
@@ -47,11 +48,14 @@ class Group:
         join: descriptors of their ``tasks`` (version 1) or ``cgroup.procs``, for the session's init to write
             "0" to. Init has one thread, so both mean the same; but moving a whole process waits for an RCU
             grace period, 10 ms on an idle machine, and a thread that moves itself does not.
+        folder: on version 2, which has no ``tasks``, a descriptor of the folder itself, for the zygote to
+            fork init into it. That waits for nothing, and makes `join` the second choice.
     """
 
     _folders: dict[str, str]
     _version: int
     join: list[int]
+    folder: list[int] = attrs.field(factory=list[int])
 
     @property
     def name(self) -> str:
@@ -114,9 +118,10 @@ class Group:
 
     def seal(self) -> None:
         """Close the descriptors: its session's init has joined, and nothing else will."""
-        for descriptor in self.join:
+        for descriptor in (*self.join, *self.folder):
             os.close(descriptor)
         self.join.clear()
+        self.folder.clear()
 
     def close(self) -> None:
         """Remove it. Its session has been reaped, or is dying with its cage.
@@ -146,6 +151,7 @@ class ControlGroups:
     why_not: str = ""
     _parents: dict[str, Path] = attrs.field(factory=dict[str, Path])
     _home: Path | None = None
+    _zygote: int | None = None
     _number: Iterator[int] = attrs.field(factory=itertools.count)
 
     def make(self) -> Group | None:
@@ -154,21 +160,24 @@ class ControlGroups:
             return None
         name = str(next(self._number))
         folders = {controller: f"{parent}/{name}" for controller, parent in self._parents.items()}
-        made: list[str] = []
-        join: list[int] = []
+        group = Group(folders, self.version, [])
         try:
             for folder in dict.fromkeys(folders.values()):
                 os.mkdir(folder)
-                made.append(folder)
                 members = "tasks" if self.version == 1 else "cgroup.procs"
-                join.append(os.open(f"{folder}/{members}", os.O_WRONLY | os.O_CLOEXEC))
+                group.join.append(os.open(f"{folder}/{members}", os.O_WRONLY | os.O_CLOEXEC))
+                if self.version != 1:
+                    _allow_joining(folder, self._zygote)
+                    group.folder.append(os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         except OSError:
-            for descriptor in join:
-                os.close(descriptor)
-            for folder in made:
-                os.rmdir(folder)
+            group.close()
             raise
-        return Group(folders, self.version, join)
+        return group
+
+    @property
+    def of_cages(self) -> str:
+        """The version 2 group for keepers and zygotes; empty on version 1, where they need none."""
+        return f"{self._parents['pids']}/{_OF_CAGES}" if self._home is not None else ""
 
     def close(self) -> None:
         """Remove the subtree, with the groups of sessions that died with their cage, not closed yet."""
@@ -179,6 +188,11 @@ class ControlGroups:
                 parent.rmdir()
         if self._home is not None:
             cgroup_tree.leave(self._home)
+
+
+def _allow_joining(folder: str | Path, user: int | None) -> None:
+    if user is not None:
+        os.chown(f"{folder}/cgroup.procs", user, -1)
 
 
 def _write(path: str, value: int) -> None:
@@ -197,8 +211,12 @@ def _read(path: str) -> bytes:
         os.close(file)
 
 
-def open_control_groups() -> ControlGroups:
+def open_control_groups(zygote: int | None = None) -> ControlGroups:
     """Find and prepare the subtree for this server, and sweep what killed servers left in it.
+
+    Args:
+        zygote: the user who shall be allowed to fork processes into version 2 groups there; None where it is
+            the server's own.
 
     Returns:
         The subtree; `version` 0 with the reason when there is none that can be used.
@@ -209,7 +227,7 @@ def open_control_groups() -> ControlGroups:
         if all(each in mounts and each in paths for each in REQUIRED):
             return _open_version_1({each: below(mounts[each], paths[each]) for each in REQUIRED}, name)
         if "" in mounts:
-            return _open_version_2(find_home(mounts[""], paths.get("", "/")), name)
+            return _open_version_2(find_home(mounts[""], paths.get("", "/")), name, zygote)
     except cgroup_tree.NotDelegated as error:
         return ControlGroups(0, str(error))
     except OSError as error:
@@ -232,21 +250,26 @@ def _open_version_1(parents: dict[str, Path], name: str) -> ControlGroups:
     return ControlGroups(1, "", {controller: parent / name for controller, parent in parents.items()})
 
 
-def _open_version_2(home: Path, name: str) -> ControlGroups:
+def _open_version_2(home: Path, name: str, zygote: int | None) -> ControlGroups:
     sweep(home)
+    cages = home / name / _OF_CAGES
     for again in reversed(range(cgroup_tree.TRIES)):
         try:
             cgroup_tree.occupy(home)
             (home / name).mkdir(exist_ok=True)
             cgroup_tree.enable(home / name)
+            cages.mkdir(exist_ok=True)
+            # Who forks a process into a group may have it in the group around both.
+            _allow_joining(home / name, zygote)
             break
         except OSError as error:
             if not again or error.errno not in cgroup_tree.RACES:
-                with contextlib.suppress(OSError):
-                    (home / name).rmdir()
+                for folder in (cages, home / name):
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
                 cgroup_tree.leave(home)
                 raise
-    return ControlGroups(2, "", dict.fromkeys(REQUIRED, home / name), home)
+    return ControlGroups(2, "", dict.fromkeys(REQUIRED, home / name), home, zygote)
 
 
 def sweep(parent: Path) -> int:

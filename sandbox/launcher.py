@@ -82,6 +82,7 @@ class Launcher:
                 landlock=self.host.landlock,
                 tier=self._tier,
                 folder="" if MEANS[self._tier].namespaces else name_folder(),
+                group=self._control_groups.of_cages,
             )
         except OSError as error:
             msg = f"no cage could be planned: {error}"
@@ -210,7 +211,7 @@ async def open_launcher(*, tier: Tier = "full", standby: int = 0) -> AsyncGenera
     demand(tier, host)
     if not MEANS[tier].namespaces:
         await trio.to_thread.run_sync(sweep)
-    control_groups = open_control_groups()
+    control_groups = open_control_groups(OUTSIDE_IDS if host.privileged else None)
     try:
         with bare_exceptions():
             async with trio.open_nursery() as nursery:

@@ -78,6 +78,10 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     if not spec["namespaces"]:
         os.close(proc)
         return _start_plainly(spec, spec_descriptor, steering_descriptor, step)
+    if spec["group"]:
+        step[0] = "joining the control group of cages"
+        with open(f"{spec['group']}/cgroup.procs", "wb", buffering=0) as join:
+            join.write(b"0")
     step[0] = "making a mount namespace"
     if spec["privileged"]:
         os.setgroups([])  # later the cage's user namespace forbids it
@@ -221,7 +225,9 @@ def _become_zygote(
         os.chdir("/")
         mounts.mount("none", "/", flags=mounts.REMOUNT | mounts.BIND | mounts.RDONLY | mounts.NOSUID)
         step[0] = "making the cage's namespaces"
-        others = namespaces.NEWNET | namespaces.NEWIPC | namespaces.NEWUTS | namespaces.NEWCGROUP
+        others = namespaces.NEWNET | namespaces.NEWIPC | namespaces.NEWUTS
+        if not spec["group"]:  # from a namespace of its own it could not fork into groups beside its own
+            others |= namespaces.NEWCGROUP
         if spec["privileged"]:
             others |= namespaces.NEWUSER | namespaces.NEWNS
         namespaces.unshare(others)

@@ -37,6 +37,9 @@ from sandbox.linux import mounts, namespaces, privileges
 USER = 1000
 """The session's user and group id, as seen inside."""
 
+BEFORE_GROUPS = 5
+"""How many descriptors init gets besides those of control groups."""
+
 WORKSPACE = "/workspace"
 _PENDING_SIGNALS = 256  # queued signals and timers
 _LANES_OOM_SCORE = 500  # init has less: when memory runs out, the kernel picks a lane
@@ -59,14 +62,15 @@ def run(
 
     Args:
         request: what the server asked the zygote for.
-        descriptors: the line, the first lane's four pipes, then the control groups' ``cgroup.procs``.
+        descriptors: the line, the first lane's four pipes, then the control groups' ``tasks`` or
+            ``cgroup.procs``, unless it was forked into its group.
         mapped: a pipe from which one byte comes when this namespace's ids have been mapped.
         toolbox: what lanes can run.
         confinement: what holds for every session of the cage.
     """
     line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptors[0])
     try:
-        pipes, groups = descriptors[1:5], descriptors[5:]
+        pipes, groups = descriptors[1:BEFORE_GROUPS], descriptors[BEFORE_GROUPS:]
         os.setsid()  # the scheduler may count by sessions; without this, all sandboxes would be one to it
         os.dup2(1, 2)  # the zygote's stderr is the server's; from here on there is only /dev/null
         privileges.close_all_but([0, 1, 2, mapped, *descriptors])

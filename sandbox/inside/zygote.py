@@ -9,6 +9,7 @@ what a dead session has left, and wipes it away before it reports the death (`sa
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import importlib
@@ -63,6 +64,7 @@ class Zygote:
         self._spec = spec
         self._steering = steering
         self._sessions: dict[int, str] = {}
+        self._forks_into_groups = True
         self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def prepare(self) -> None:
@@ -153,17 +155,30 @@ class Zygote:
                     },
                 )
 
-    def _fork(self) -> tuple[int, int]:
-        if self._confinement.namespaces:
-            return namespaces.fork_into(_SESSION_NAMESPACES)
-        pid = os.fork()
-        return (pid, os.pidfd_open(pid)) if pid else (0, -1)
+    def _fork(self, group: int) -> tuple[int, int, bool]:
+        """Fork a session, where possible right into its control group; the last tells whether it is there."""
+        try:
+            if not self._confinement.namespaces:
+                pid = os.fork()
+                return (pid, os.pidfd_open(pid), False) if pid else (0, -1, False)
+            if group >= 0 and self._forks_into_groups:
+                try:
+                    return (*namespaces.fork_into(_SESSION_NAMESPACES, group), True)
+                except OSError as error:
+                    if error.errno not in (errno.EACCES, errno.EPERM, errno.ENOENT):
+                        raise
+                    self._forks_into_groups = False  # groups are laid out in another way here: init joins
+            return (*namespaces.fork_into(_SESSION_NAMESPACES), False)
+        finally:
+            if group >= 0:
+                os.close(group)
 
     def _start_session(self, request: dict[str, Any], descriptors: list[int]) -> None:
         session = request["session"]
         mapped_read, mapped_write = os.pipe()
+        group = descriptors.pop() if request["has_group_folder"] else -1
         try:
-            pid, pidfd = self._fork()
+            pid, pidfd, is_in_group = self._fork(group)
         except OSError as error:
             for descriptor in (*descriptors, mapped_read, mapped_write):
                 os.close(descriptor)
@@ -173,7 +188,7 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             init.run(
                 request,
-                descriptors,
+                descriptors[: init.BEFORE_GROUPS] if is_in_group else descriptors,
                 mapped_read,
                 toolbox=self._toolbox,
                 confinement=self._confinement,

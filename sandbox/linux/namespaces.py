@@ -21,6 +21,7 @@ NEWPID = 0x20000000
 NEWNET = 0x40000000
 
 _CLONE_PIDFD = 0x00001000
+_CLONE_INTO_CGROUP = 0x200000000
 _CLONE_CHILD_SETTID = 0x01000000
 _CLONE_CHILD_CLEARTID = 0x00200000
 _SIGCHLD = 17
@@ -50,11 +51,13 @@ def _thread_id_address() -> int:
     return address.value or 0
 
 
-def fork_into(flags: int) -> tuple[int, int]:
+def fork_into(flags: int, group: int = -1) -> tuple[int, int]:
     """Fork this single-threaded process into new namespaces.
 
     Args:
         flags: `NEW*` bits.
+        group: descriptor of the folder of a version 2 control group, to which the child then belongs from the
+            start; -1 for this process's own.
 
     Returns:
         In the parent the child's pid and a pidfd of it (close-on-exec, to be closed by the caller); ``(0,
@@ -67,6 +70,9 @@ def fork_into(flags: int) -> tuple[int, int]:
     arguments = _CloneArguments(
         flags=flags | _CLONE_PIDFD, pidfd=ctypes.addressof(pidfd), exit_signal=_SIGCHLD
     )
+    if group >= 0:
+        arguments.flags |= _CLONE_INTO_CGROUP
+        arguments.cgroup = group
     thread_id = _thread_id_address()
     if thread_id:
         arguments.flags |= _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID

@@ -115,6 +115,24 @@ def test_a_group_without_the_memory_controller_is_refused_by_name(
     assert [] == [path.name for path in group.iterdir() if path.is_dir()]
 
 
+def test_a_process_can_be_forked_into_a_group_and_is_in_it_from_the_start(group: Path) -> None:
+    folder = os.open(group, os.O_PATH | os.O_DIRECTORY)
+    code = (
+        "import os, sys; from sandbox.linux.namespaces import fork_into\n"
+        "pid, pidfd = fork_into(0, int(sys.argv[1]))\n"
+        "if pid == 0: print(open('/proc/self/cgroup').read(), flush=True); os._exit(0)\n"
+        "os.waitpid(pid, 0)"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    shown = subprocess.run(command, pass_fds=[folder], check=True, capture_output=True, text=True).stdout
+    os.close(folder)
+    assert [str(group)] == [
+        str(cgroup_tree.mounts()[""]) + row.removeprefix("0::")
+        for row in shown.splitlines()
+        if row.startswith("0::")
+    ]
+
+
 def test_an_empty_group_is_not_waited_for_and_a_full_one_no_longer_than_asked(group: Path) -> None:
     assert wait_empty(group, 0)
     child = start_in(group)

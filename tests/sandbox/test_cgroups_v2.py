@@ -179,6 +179,24 @@ async def test_a_session_is_in_its_own_group_from_which_it_cannot_see_the_rest(b
     assert "0::/" == (await value(box, "open('/proc/self/cgroup').read()")).strip()
 
 
+async def test_a_session_is_forked_into_its_group_and_need_not_be_moved(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_make = launcher._control_groups.make
+
+    def make_one_that_nobody_can_join() -> Group | None:
+        group = really_make()
+        assert group is not None
+        os.dup2(nowhere, group.join[0], inheritable=False)
+        return group
+
+    nowhere = os.open("/dev/null", os.O_WRONLY)
+    monkeypatch.setattr(launcher._control_groups, "make", make_one_that_nobody_can_join)
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        assert str(folder_of(box._group)).endswith(shown_group(box._init.pid()))
+    os.close(nowhere)
+
+
 async def test_the_time_of_what_ran_in_the_background_is_counted_too(box: Box) -> None:
     await run(box, "import subprocess; subprocess.Popen(['sh', '-c', 'while :; do :; done'])\n")
     await eventually(lambda: ((box._group and box._group.cpu_seconds()) or 0) > 1)
