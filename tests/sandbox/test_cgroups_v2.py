@@ -182,16 +182,16 @@ async def test_a_session_is_in_its_own_group_from_which_it_cannot_see_the_rest(b
 async def test_a_session_is_forked_into_its_group_and_need_not_be_moved(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really_make = launcher._control_groups.make
+    really_make = ControlGroups.make
 
-    def make_one_that_nobody_can_join() -> Group | None:
-        group = really_make()
+    def make_one_that_nobody_can_join(groups: ControlGroups) -> Group | None:
+        group = really_make(groups)
         assert group is not None
         os.dup2(nowhere, group.join[0], inheritable=False)
         return group
 
     nowhere = os.open("/dev/null", os.O_WRONLY)
-    monkeypatch.setattr(launcher._control_groups, "make", make_one_that_nobody_can_join)
+    monkeypatch.setattr(ControlGroups, "make", make_one_that_nobody_can_join)
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         assert str(folder_of(box._group)).endswith(shown_group(box._init.pid()))
     os.close(nowhere)
