@@ -72,7 +72,8 @@ class Judge:
             failure = Failure("verifier_error", f"the verifier took longer than {self.seconds:g} s")
         except Exception as error:  # whatever a user's code raises must not cost the client its run
             failure = _failure_of(error)
-            log.exception("verifier raised", session=session, environment=self.environment.name)
+            if failure.kind == "verifier_error":  # the others are no bugs, and the reason says all of it
+                log.exception("verifier raised", session=session, environment=self.environment.name)
         log.error("no verdict", session=session, failure=failure.kind, reason=failure.reason)
         return failure.fields()
 
