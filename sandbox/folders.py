@@ -66,7 +66,8 @@ async def open_cage_folder(path: str) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        await _remove(path)
+        with trio.move_on_after(_REMOVAL_SECONDS, shield=True):
+            await _remove(path)
 
 
 @asynccontextmanager
@@ -89,19 +90,18 @@ async def open_session_folder(parent: str, owner: int | None) -> AsyncGenerator[
             if owner is not None:
                 os.chown(made, owner, owner)
     except OSError as error:
-        await _remove(path)
+        with trio.move_on_after(_REMOVAL_SECONDS, shield=True):
+            await _remove(path)
         msg = f"no folder for a session could be made: {error}"
         raise Exhausted(msg) from None
     try:
         yield path
     finally:
-        await _remove(path)
+        with trio.move_on_after(_REMOVAL_SECONDS, shield=True):
+            await _remove(path)
 
 
 async def _remove(path: str) -> None:
     # What is left when this fails goes with the cage, or at the next start.
-    with (
-        contextlib.suppress(OSError),
-        trio.CancelScope(shield=True, deadline=trio.current_time() + _REMOVAL_SECONDS),
-    ):
+    with contextlib.suppress(OSError):
         await trio.to_thread.run_sync(remove_tree, path, abandon_on_cancel=True)
