@@ -18,6 +18,10 @@ _NULL = digest(None)
 """Of a null, which is as good as an absence: relays of rollouts drop and add them."""
 
 
+_FALSE = digest(False)  # noqa: FBT003  # the value itself
+"""Of a false: where nothing stood, agents write their defaults (``"mask_sample": false``)."""
+
+
 class Word(enum.StrEnum):
     """What a check says of a part."""
 
@@ -86,7 +90,9 @@ def _around(value: Mapping[str, Any], receipt: Mapping[str, Any]) -> list[Findin
     found = {part: digest(value[key]) for key, part in names.items()}
     findings = [_compared(part, code, found.get(part)) for part, code in expected.items()]
     findings += [
-        Finding(part, Word.ADDED) for part, code in found.items() if part not in expected and code != _NULL
+        Finding(part, Word.ADDED)
+        for part, code in found.items()
+        if part not in expected and code not in (_NULL, _FALSE)
     ]
     response = value.get("response")
     if not is_dict(response):
