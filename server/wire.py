@@ -121,8 +121,12 @@ class Reply:
 
 def refusal(error: Exception) -> Reply:
     """Return the reply to a request that ended in one of the errors that `errors.STATUS` lists."""
-    detail = error.detail if isinstance(error, ClientError) else str(error)
-    return Reply(STATUS[type(error)], dump({"detail": detail}))
+    detail: Any = error.detail if isinstance(error, ClientError) else str(error)
+    try:
+        body = dump({"detail": detail})
+    except ValueError:  # a request may hold NaN and infinities ; a reply may not repeat them
+        body = dump({"detail": [{**problem, "input": None} for problem in detail]})
+    return Reply(STATUS[type(error)], body)
 
 
 def internal_error(incident: str) -> Reply:

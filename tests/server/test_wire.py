@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from server.errors import STATUS, ClientError, InvalidBody, NotJson, ServerError
 from server.requests import Row, SeedRequest, VerifyRequest
-from server.wire import dump, internal_error, parse
+from server.wire import dump, internal_error, parse, refusal
 from tests.server.test_shapes import JSON, Part
 
 OBJECTS = st.dictionaries(st.text(max_size=5), JSON, max_size=4)
@@ -137,3 +137,10 @@ def test_every_error_that_a_client_can_meet_has_a_status() -> None:
 def test_a_bug_of_ours_is_answered_with_an_id_only() -> None:
     reply = internal_error("abcd")
     assert (500, b'{"detail":"Internal Server Error (incident abcd)"}') == (reply.status, reply.body)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_refusal_does_not_repeat_what_is_no_json(number: float) -> None:
+    problem = {"type": "dict_type", "loc": ["body", "files"], "msg": "no", "input": number}
+    reply = refusal(InvalidBody([problem]))
+    assert (422, [{**problem, "input": None}]) == (reply.status, json.loads(reply.body)["detail"])
