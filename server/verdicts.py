@@ -116,7 +116,8 @@ class Verdicts:
             failure = Failure("session_expired", "the captured state is not kept any more")
             return self.failed(session_id, request, failure)
         row = {key: code.hex() for key, code in request.row.digests.items()}
-        if any(row.get(key) != code for key, code in kept.row.items()):
+        # Agents seed with the prompt as they have filled it in; who verifies again has it as the row says it.
+        if any(row.get(key) != code for key, code in kept.row.items() if key != "responses_create_params"):
             failure = Failure("creche:other_task", "the captured state is of a session with another task")
             return self.failed(session_id, request, failure)
         task = structure(request.body, self._ground.environment.task_type())
