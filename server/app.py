@@ -74,7 +74,8 @@ def _docs(visit: Visit) -> Reply:
 
 
 def _document(visit: Visit) -> Mapping[str, Any]:
-    return document(visit.sessions.environment, has_sandboxes=bool(current_app.config["HAS_SANDBOXES"]))
+    config = cast("Mapping[str, Any]", current_app.config)  # a bare dict to Quart
+    return document(visit.sessions.environment, has_sandboxes=bool(config["HAS_SANDBOXES"]))
 
 
 def _visit() -> Visit:

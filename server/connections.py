@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -52,7 +52,8 @@ class Connection(TCPServer):
         if isinstance(event, RawData) and not self._has_ended:
             spoken = self.protocol.protocol
             if isinstance(spoken, H2Protocol) and spoken.idle:
-                await self.idle_task.restart(self._task_group, self._idle_timeout)
+                idle = cast("Any", self.idle_task)  # whose methods Hypercorn types in part only
+                await idle.restart(self._task_group, self._idle_timeout)
 
     async def _read_data(self) -> None:
         await super()._read_data()

@@ -23,6 +23,8 @@ SETTINGS = ("--set", "limits.call_seconds=2", "--set", "limits.idle_seconds=2", 
 PATIENCE_SECONDS = 60.0
 """Until a request counts as hung: a tool call may take its deadline, and the machine may be busy."""
 
+_ALL_CHECKS = tuple(HealthCheck.__members__.values())
+
 
 @attrs.frozen
 class Fuzzed:
@@ -78,7 +80,12 @@ def _send_all(url: str, count: int, number: int, statuses: Counter[int], tick: C
     with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
 
         @seed(number)
-        @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=count,
+            deadline=None,
+            database=None,
+            suppress_health_check=_ALL_CHECKS,
+        )
         @given(requests)
         def run(request: Request) -> None:
             statuses[_send(client, request)] += 1

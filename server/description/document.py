@@ -39,7 +39,10 @@ _SHAPES = (
 )
 
 _SANDBOX_SHAPES = tuple(
-    shape for step in SANDBOX_OPERATIONS for shape in (step.takes, step.reply) if shape not in {None, bytes}
+    shape
+    for step in SANDBOX_OPERATIONS
+    for shape in (step.takes, step.reply)
+    if shape is not None and shape is not bytes
 )
 
 _COOKIE = (
