@@ -444,6 +444,8 @@ async def test_row_14_a_process_that_got_a_dead_ones_number_is_not_killed_in_its
                 f"the kernel gives no process a number of choice (clone3 with set_tid: errno {-number})"
             )
         if whom == "init":
+            with trio.fail_after(10):
+                await attacker.box.wait_ended()
             with pytest.raises(Gone):
                 await attacker.run("pass")
             attacker.box._init.kill()
