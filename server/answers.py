@@ -19,9 +19,9 @@ from server.errors import (
     SessionOver,
     ShuttingDown,
 )
-from server.incidents import reply_to
+from server.http.incidents import reply_to
+from server.http.wire import Reply, dump, refusal
 from server.logs import get_logger
-from server.wire import Reply, dump, refusal
 
 if TYPE_CHECKING:
     from sandbox.box import Box

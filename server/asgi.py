@@ -19,7 +19,7 @@ from server.settings import SettingsError
 from server.worker import SecondWorkerError, claim_listeners
 
 if TYPE_CHECKING:
-    from server.asgi_types import Message, Receive, Scope, Send
+    from server.http.asgi_types import Message, Receive, Scope, Send
     from server.settings import Settings
 
 

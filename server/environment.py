@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get
 import attrs
 
 from sandbox.profile import Profile
-from server.claims import READER, read_claims
-from server.session_files import write_file
+from server.sessions.claims import READER, read_claims
+from server.sessions.files import write_file
 from server.toolbox import Toolbox
 from server.verify.verdicts import JudgeFailedError
 from tools.shapes import is_dict, is_list

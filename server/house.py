@@ -12,24 +12,24 @@ from sandbox import open_files
 from sandbox.doctor import few_open_files, missing
 from sandbox.errors import SandboxError
 from sandbox.launcher import open_launcher
-from server.app import create_app
-from server.cookies import CookieSigner
 from server.errors import StartupError
-from server.front import Front
-from server.hot_path import HotPath
+from server.http.app import create_app
+from server.http.cookies import CookieSigner
+from server.http.front import Front
+from server.http.hot_path import HotPath
+from server.http.operations import RESERVED
 from server.loading import EnvironmentNotFoundError, load_environment
 from server.logs import get_logger
-from server.operations import RESERVED
 from server.receipts.keys import KeyFileError
 from server.sandboxes.registry import open_sandboxes
 from server.sandboxes.routes import Routes as SandboxRoutes
-from server.sessions import Sessions, open_sessions
+from server.sessions.registry import Sessions, open_sessions
 from server.states.shelves import ShelfError
 from tools.registry import ToolError
 
 if TYPE_CHECKING:
-    from server.asgi_types import App
     from server.environment import Environment
+    from server.http.asgi_types import App
     from server.settings import Settings
 
 

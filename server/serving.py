@@ -19,13 +19,13 @@ import trio
 from hypercorn.config import Config
 
 from sandbox.bare import bare_exceptions
-from server.connections import serve_connections
 from server.errors import StartupError
 from server.house import open_house
+from server.http.connections import serve_connections
 
 if TYPE_CHECKING:
     from server.house import House
-    from server.sessions import Sessions
+    from server.sessions.registry import Sessions
     from server.settings import Settings
 
 LINGER_SECONDS = 2.0

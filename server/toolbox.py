@@ -9,7 +9,7 @@ import attrs
 
 from sandbox.profile import Handler
 from server.observations import render
-from server.session_files import WRITER
+from server.sessions.files import WRITER
 from tools.registry import Tool, ToolError
 from tools.shipped import shipped
 from tools.shipping import handlers_of

@@ -17,11 +17,11 @@ import msgspec
 
 from server.description import replies
 from server.environment import Environment
-from server.episodes import CloseEnvelope, SeedEnvelope
 from server.errors import STATUS, NotJson, Unauthorised
-from server.operations import CALL_ERRORS, OPERATIONS, Body, Get, Post
+from server.http.operations import CALL_ERRORS, OPERATIONS, Body, Get, Post
 from server.sandboxes.routes import OPERATIONS as SANDBOX_OPERATIONS
 from server.sandboxes.routes import Operation as SandboxOperation
+from server.sessions.episodes import CloseEnvelope, SeedEnvelope
 from server.version import HEADER, VERSION
 
 if TYPE_CHECKING:

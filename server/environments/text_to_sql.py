@@ -21,7 +21,7 @@ import attrs
 
 from sandbox.observation import Outcome
 from server.environment import Environment, Rollout, Session, Verdict
-from server.session_files import SeedError
+from server.sessions.files import SeedError
 from server.verify.databases import (
     BadDatabaseError,
     Database,

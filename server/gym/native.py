@@ -18,8 +18,8 @@ import attrs
 
 from server.configuration import load
 from server.errors import InvalidBody
+from server.http.shapes import structure
 from server.settings import SettingsError
-from server.shapes import structure
 from tools.shapes import is_dict
 
 if TYPE_CHECKING:

@@ -14,20 +14,20 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
 
 from sandbox.bare import bare_exceptions
-from server import routes
-from server.incidents import reply_to
+from server.http import routes
+from server.http.incidents import reply_to
+from server.http.visit import SCOPE_KEY, Visit
+from server.http.wire import Reply, dump
 from server.mcp.tokens import HEADER, URL_PATH, session_of
 from server.version import VERSION
-from server.visit import SCOPE_KEY, Visit
-from server.wire import Reply, dump
 from tools.shapes import is_dict
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
-    from server.asgi_types import App, Receive, Scope, Send
     from server.environment import Environment
-    from server.session import LiveSession
+    from server.http.asgi_types import App, Receive, Scope, Send
+    from server.sessions.session import LiveSession
 
 _OK = 200
 

@@ -10,8 +10,8 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from server.session import LiveSession
-    from server.sessions import Sessions
+    from server.sessions.registry import Sessions
+    from server.sessions.session import LiveSession
 
 HEADER = "X-NeMo-Gym-Session-Token"
 URL_PATH = "/mcp"

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 if TYPE_CHECKING:
-    from server.asgi_types import App, Message
+    from server.http.asgi_types import App, Message
 
 
 @attrs.frozen

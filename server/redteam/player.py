@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from server.cookies import CookieSigner
+from server.http.cookies import CookieSigner
 from server.redteam.attacks_message import NEIGHBOUR
 from server.redteam.connection import Answer, Connection, path_of
 from tools.shapes import is_dict

@@ -10,5 +10,5 @@ died. What happens inside is asked for by handlers of the far side that no model
 parses and renders.
 
 Everything has an end: each sandbox has a time to live, each command a deadline. A command is executed once,
-however often it is sent: `server.exchanges`, as for tool calls.
+however often it is sent: `server.sessions.exchanges`, as for tool calls.
 """

@@ -12,19 +12,19 @@ import trio
 from sandbox.errors import Gone, WouldNotStart
 from sandbox.frames import FrameError
 from server.errors import ClientError, NoSandbox, SessionOver, ShuttingDown, TooLong
-from server.exchanges import Exchange, Memory
-from server.incidents import reply_to
+from server.http.incidents import reply_to
+from server.http.wire import Reply, refusal
 from server.logs import get_logger
 from server.sandboxes.errands import LANES, RUNNERS, make_folder
-from server.wire import Reply, refusal
+from server.sessions.exchanges import Exchange, Memory
 
 if TYPE_CHECKING:
     from sandbox.box import Box
     from sandbox.limits import Limits
     from sandbox.observation import Observation
     from sandbox.profile import Profile
-    from server.ground import Ground
     from server.sandboxes.requests import Create
+    from server.sessions.ground import Ground
 
 log = get_logger("sandboxes")
 

@@ -16,8 +16,8 @@ from server.sandboxes.errands import profile_like
 from server.sandboxes.live import LiveSandbox
 
 if TYPE_CHECKING:
-    from server.ground import Ground
     from server.sandboxes.requests import Create
+    from server.sessions.ground import Ground
 
 _REMEMBERED = 4096
 """Sandboxes that are over and still known by their ids."""

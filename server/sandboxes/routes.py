@@ -24,12 +24,12 @@ from server.errors import (
     TooLong,
     Unauthorised,
 )
+from server.http.shapes import structure
+from server.http.visit import SCOPE_KEY, Visit
+from server.http.wire import Reply, dump, parse
 from server.observations import render
 from server.sandboxes.errands import get_file, put_file, result_of
 from server.sandboxes.requests import Create, Deleted, Execute, Executed, Made, Run, Status, Written
-from server.shapes import structure
-from server.visit import SCOPE_KEY, Visit
-from server.wire import Reply, dump, parse
 from tools.shipped import SHIPPED
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import cattrs
 from sandbox.final_state import CapturedFile, FinalState
 
 CONVERTER = cattrs.Converter()
-"""Of trusted data of our own, both ways. What comes from outside goes through `server.shapes`."""
+"""Of trusted data of our own, both ways. What comes from outside goes through `server.http.shapes`."""
 
 _FORMAT = "creche-state/1"
 
@@ -32,7 +32,7 @@ class KeptState:
 
     Attributes:
         session: its id.
-        row: the row that it was seeded with, as `server.wire.Row` identifies it, in hexadecimal.
+        row: the row that it was seeded with, as `server.http.wire.Row` identifies it, in hexadecimal.
         tier: the isolation that it ran in.
         limits: the bounds that it had.
         final_state: what is judged.

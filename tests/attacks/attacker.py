@@ -23,7 +23,7 @@ import trio
 
 from sandbox.observation import Outcome
 from sandbox.profile import Handler, Profile
-from server.session_files import WRITER
+from server.sessions.files import WRITER
 from tests.sandbox.handlers import SMALL
 from tools.shipped import SHIPPED
 from tools.shipping import handlers_of

@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.capture import MAX_DEPTH, MAX_REJECTED, capture_tree
 from sandbox.observation import Outcome
-from server.session_files import SeedError, write_file
+from server.sessions.files import SeedError, write_file
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS, open_session, until
 from tests.attacks.test_a_processes import DAEMON

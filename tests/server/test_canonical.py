@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from server.canonical import canonical, digest
-from tests.server.test_shapes import JSON
+from tests.server.http.test_shapes import JSON
 
 
 def test_order_blanks_and_nulls_are_no_difference() -> None:

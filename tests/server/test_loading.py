@@ -55,7 +55,7 @@ def test_a_file_of_ones_own_is_loaded_with_its_task(file: Path) -> None:
     [
         ("nothing", "workbench"),
         ("no_such_module:Mine", "cannot be imported"),
-        ("server.wire:Row", "no environment class 'Row'"),
+        ("server.http.wire:Row", "no environment class 'Row'"),
         ("server.environments.workbench:Nothing", "there is Workbench"),
     ],
 )

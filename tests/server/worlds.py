@@ -13,13 +13,13 @@ import attrs
 import trio
 
 from sandbox.launcher import open_launcher
-from server.cookies import CookieSigner
 from server.environment import Environment, Rollout, Session, Verdict
-from server.exchanges import Exchange
-from server.requests import CloseRequest, SeedRequest, VerifyRequest
-from server.sessions import Sessions, open_sessions
+from server.http.cookies import CookieSigner
+from server.http.requests import CloseRequest, SeedRequest, VerifyRequest
+from server.http.wire import Reply
+from server.sessions.exchanges import Exchange
+from server.sessions.registry import Sessions, open_sessions
 from server.settings import Settings
-from server.wire import Reply
 from tools.registry import tool
 
 SIGNER = CookieSigner("a secret of at least sixteen characters")

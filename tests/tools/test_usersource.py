@@ -55,7 +55,7 @@ def test_annotations_of_classes_count_where_they_are_asked_for() -> None:
         ("pytest", True),
         ("_pytest.config", True),
         ("tests.tools", False),
-        ("server.app", False),
+        ("server.http.app", False),
         ("nonesuch", False),
     ],
 )

@@ -17,7 +17,7 @@ from schemathesis import checks
 
 from server.description.document import document
 from server.environments.workbench import Workbench
-from server.operations import OPERATIONS
+from server.http.operations import OPERATIONS
 from server.version import VERSION
 from tests.whole.servers import Server, creche
 

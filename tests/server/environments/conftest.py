@@ -11,9 +11,9 @@ import pytest
 
 from sandbox.launcher import Launcher, open_launcher
 from scripts.replaying.recording import read_lines
-from server.claims import ask_for_variables
 from server.environment import Environment, Rollout, Session, Verdict
-from server.shapes import structure
+from server.http.shapes import structure
+from server.sessions.claims import ask_for_variables
 from server.verify import VERIFIER
 from server.verify.judge.model import JudgeModel
 

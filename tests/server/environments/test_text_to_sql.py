@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from server.environments.text_to_sql import SqlTask, TextToSql, sql_in
-from server.session_files import SeedError
+from server.sessions.files import SeedError
 from server.verify.judge.equivalence import EQUAL
 from server.verify.verdicts import UnusableTestError
 from tests.server.environments.conftest import Player

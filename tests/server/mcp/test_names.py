@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from server.mcp.names import bare_names
-from tests.server.test_shapes import JSON
+from tests.server.http.test_shapes import JSON
 
 
 @given(JSON)

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from server.canonical import canonical
 from server.cli import main
+from server.http.requests import VerifyRequest
 from server.receipts.checking import Finding, Word, check
 from server.receipts.keys import HmacKey, KeyFileError, PrivateKey, Signer, public_key, signer
 from server.receipts.receipt import Facts, Notary
-from server.requests import VerifyRequest
 from tests.server.states.test_packing import kept
 
 SECRET = "a secret of at least sixteen characters"

@@ -16,18 +16,18 @@ import trio
 from sandbox.bare import bare_exceptions
 from sandbox.observation import Ending
 from server.errors import Failure, NoSuchSession, NoSuchTool, NotSeeded, SeededOtherwise
-from server.ground import Ground, lay_ground
 from server.logs import get_logger
-from server.records import Records
-from server.seeding import Seeding, name_of
-from server.session import LiveSession, Phase
-from server.verdicts import Verdicts
+from server.sessions.ground import Ground, lay_ground
+from server.sessions.records import Records
+from server.sessions.seeding import Seeding, name_of
+from server.sessions.session import LiveSession, Phase
+from server.sessions.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from sandbox.launcher import Launcher
     from server.environment import Environment
-    from server.exchanges import Exchange
-    from server.requests import CloseRequest, SeedRequest, VerifyRequest
+    from server.http.requests import CloseRequest, SeedRequest, VerifyRequest
+    from server.sessions.exchanges import Exchange
     from server.settings import Settings
 
 log = get_logger("sessions")

@@ -15,13 +15,13 @@ import trio
 
 from server.aggregation.report import aggregate
 from server.errors import InvalidBody, NoSuchTool
+from server.http.requests import CloseRequest, SeedRequest, VerifyRequest
+from server.http.wire import Reply, dump, parse, parse_object
 from server.mcp.tokens import access
-from server.requests import CloseRequest, SeedRequest, VerifyRequest
-from server.wire import Reply, dump, parse, parse_object
 
 if TYPE_CHECKING:
     from server.environment import Environment
-    from server.visit import Visit
+    from server.http.visit import Visit
 
 EMPTY = Reply(200, b"{}")
 OK = Reply(200, b'{"status":"ok"}')

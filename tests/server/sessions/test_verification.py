@@ -10,7 +10,7 @@ import trio
 from sandbox.errors import Exhausted
 from sandbox.final_state import FinalState
 from server.environment import Environment, Rollout, Verdict
-from server.verification import Judge
+from server.sessions.verification import Judge
 
 
 class Saying(Environment[dict[str, Any]]):

@@ -21,7 +21,7 @@ from server.errors import (
     ShuttingDown,
     TooManyCalls,
 )
-from server.sessions import Sessions
+from server.sessions.registry import Sessions
 from tests.server.worlds import Answering, Player, open_game
 
 ROW = {"expected": 3}

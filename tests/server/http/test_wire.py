@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import STATUS, ClientError, InvalidBody, NotJson, ServerError
-from server.requests import Row, SeedRequest, VerifyRequest
-from server.wire import dump, internal_error, parse, refusal
-from tests.server.test_shapes import JSON, Part
+from server.http.requests import Row, SeedRequest, VerifyRequest
+from server.http.wire import dump, internal_error, parse, refusal
+from tests.server.http.test_shapes import JSON, Part
 
 OBJECTS = st.dictionaries(st.text(max_size=5), JSON, max_size=4)
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from server.wire import Reply
+from server.http.wire import Reply
 
 MAX_NAMED = 16
 """Calls with an Idempotency-Key that a session remembers."""

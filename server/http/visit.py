@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from server.exchanges import Exchange
-    from server.sessions import Sessions
-    from server.wire import Reply
+    from server.http.wire import Reply
+    from server.sessions.exchanges import Exchange
+    from server.sessions.registry import Sessions
 
 SCOPE_KEY = "creche"
 """Where in the ASGI scope a request's visit is kept."""

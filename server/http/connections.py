@@ -30,7 +30,7 @@ from hypercorn.typing import ConnectionState
 from server.logs import get_logger
 
 if TYPE_CHECKING:
-    from server.asgi_types import App
+    from server.http.asgi_types import App
 
 log = get_logger("connections")
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from server import routes
-from server.incidents import reply_to
-from server.visit import SCOPE_KEY, ClientGone, Visit
-from server.wire import Reply
+from server.http import routes
+from server.http.incidents import reply_to
+from server.http.visit import SCOPE_KEY, ClientGone, Visit
+from server.http.wire import Reply
 
 if TYPE_CHECKING:
-    from server.asgi_types import App, Receive, Scope, Send
+    from server.http.asgi_types import App, Receive, Scope, Send
 
 
 _TOO_SLOW = Reply(408, b'{"detail":"Request Timeout"}')

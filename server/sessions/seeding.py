@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from server.errors import Failure, InvalidBody, SeededOtherwise, SessionOver
-from server.session import LiveSession, Phase
+from server.sessions.session import LiveSession, Phase
 
 if TYPE_CHECKING:
     from sandbox.limits import Limits
-    from server.ground import Ground
-    from server.records import Records
-    from server.requests import SeedRequest
+    from server.http.requests import SeedRequest
+    from server.sessions.ground import Ground
+    from server.sessions.records import Records
 
 
 @attrs.frozen

@@ -10,13 +10,13 @@ from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioResponse
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from server import routes
 from server.description.document import document
 from server.description.page import page
-from server.incidents import reply_to
-from server.operations import OPERATIONS, Get
-from server.visit import SCOPE_KEY, Visit
-from server.wire import Reply, dump
+from server.http import routes
+from server.http.incidents import reply_to
+from server.http.operations import OPERATIONS, Get
+from server.http.visit import SCOPE_KEY, Visit
+from server.http.wire import Reply, dump
 
 
 def create_app(body_bytes: int, body_seconds: float) -> QuartTrio:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import InvalidBody
-from server.shapes import structure
+from server.http.shapes import structure
 
 JSON = st.recursive(
     st.none()

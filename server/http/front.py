@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from server.http.visit import SCOPE_KEY, Visit
 from server.version import HEADER, VERSION
-from server.visit import SCOPE_KEY, Visit
 
 if TYPE_CHECKING:
-    from server.asgi_types import App, Message, Receive, Scope, Send
-    from server.cookies import CookieSigner
-    from server.sessions import Sessions
+    from server.http.asgi_types import App, Message, Receive, Scope, Send
+    from server.http.cookies import CookieSigner
+    from server.sessions.registry import Sessions
 
 _LONG_BODY_SECONDS = 60.0
 """How long a body that is too long may take to end before it is answered."""

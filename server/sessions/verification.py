@@ -12,11 +12,11 @@ import trio
 from sandbox.errors import SandboxError
 from server.environment import Environment, Rollout, Verdict
 from server.errors import Failure
+from server.http.wire import dump
 from server.logs import get_logger
 from server.mcp.names import bare_names
 from server.verify import VERIFIER
 from server.verify.verdicts import JudgeFailedError
-from server.wire import dump
 
 if TYPE_CHECKING:
     from sandbox.final_state import FinalState

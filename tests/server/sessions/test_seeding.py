@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import trio
 
-from server.cookies import CookieSigner
 from server.errors import InvalidBody, NotSeeded, SeededOtherwise, SessionOver
-from server.requests import CloseRequest, SeedRequest, VerifyRequest
-from server.sessions import Sessions
+from server.http.cookies import CookieSigner
+from server.http.requests import CloseRequest, SeedRequest, VerifyRequest
+from server.sessions.registry import Sessions
 from tests.server.worlds import CountTask, Player, body_of, open_game, response
 
 DATA = {"expected": 3}

@@ -14,21 +14,21 @@ import trio
 
 from sandbox.final_state import FinalState
 from server.errors import Failure
+from server.http.shapes import structure
 from server.logs import get_logger
 from server.receipts.keys import signer
 from server.receipts.receipt import Facts, Notary
 from server.receipts.sources import settings_digest, source_digest
-from server.shapes import structure
+from server.sessions.verification import Judge
 from server.states.packing import DamagedError, KeptState
 from server.states.reference import ForgedError
 from server.states.store import States
-from server.verification import Judge
 from server.verify.judge.model import judge_model_of
 
 if TYPE_CHECKING:
-    from server.ground import Ground
-    from server.requests import VerifyRequest
-    from server.session import LiveSession
+    from server.http.requests import VerifyRequest
+    from server.sessions.ground import Ground
+    from server.sessions.session import LiveSession
     from server.settings import Settings
 
 log = get_logger("verdicts")

@@ -18,8 +18,8 @@ from server.errors import Failure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from server.requests import Row
-    from server.session import LiveSession
+    from server.http.requests import Row
+    from server.sessions.session import LiveSession
 
 MAX_SPENT = 65_536
 """Names that are remembered as spent; a digest of each is kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.cookies import CookieSigner
+from server.http.cookies import CookieSigner
 
 SIGNER = CookieSigner("a secret of at least sixteen characters")
 

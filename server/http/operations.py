@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
-from server import routes
 from server.description import replies
 from server.errors import (
     InvalidBody,
@@ -26,10 +25,11 @@ from server.errors import (
     ShuttingDown,
     TooManyCalls,
 )
+from server.http import routes
 
 if TYPE_CHECKING:
-    from server.visit import Visit
-    from server.wire import Reply
+    from server.http.visit import Visit
+    from server.http.wire import Reply
 
 Body = Literal["row", "rollout", "close", "rollouts"]
 """What a POST takes: a dataset row, a row and the response to it, what shows whose session is meant, or the

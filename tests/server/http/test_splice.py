@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.splice import with_member
-from tests.server.test_shapes import JSON
+from server.http.splice import with_member
+from tests.server.http.test_shapes import JSON
 
 PATH = ("response", "metadata")
 OBJECTS = st.dictionaries(st.sampled_from(["metadata", "response", "a", 'q"', "\\"]), JSON, max_size=4)

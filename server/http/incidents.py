@@ -6,8 +6,8 @@ import secrets
 from typing import Any
 
 from server.errors import STATUS
+from server.http.wire import Reply, internal_error, refusal
 from server.logs import get_logger
-from server.wire import Reply, internal_error, refusal
 
 log = get_logger("incidents")
 

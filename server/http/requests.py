@@ -15,13 +15,13 @@ from typing import Any
 
 import attrs
 
-from server.episodes import CloseEnvelope, Episode, SeedEnvelope, rollout_of
 from server.errors import InvalidBody, NotJson
+from server.http.shapes import structure
+from server.http.splice import with_member
+from server.http.wire import Part, dump, dump_lenient, parse, parse_large, parse_object, split
 from server.receipts.receipt import request_parts, response_digest
-from server.shapes import structure
-from server.splice import with_member
+from server.sessions.episodes import CloseEnvelope, Episode, SeedEnvelope, rollout_of
 from server.states.reference import METADATA_KEY, reference_in
-from server.wire import Part, dump, dump_lenient, parse, parse_large, parse_object, split
 from tools.shapes import is_dict
 
 

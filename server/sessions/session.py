@@ -24,21 +24,21 @@ import trio
 from sandbox.errors import Gone, WouldNotStart
 from sandbox.observation import Ending
 from server.answers import answer, why_not
-from server.claims import ask_for_variables
 from server.environment import Session
 from server.errors import Failure, NoSuchTool, Overloaded, TooManyCalls
-from server.exchanges import Exchange, Memory
+from server.http.wire import refusal
 from server.logs import get_logger
-from server.session_files import SeedError
-from server.wire import refusal
+from server.sessions.claims import ask_for_variables
+from server.sessions.exchanges import Exchange, Memory
+from server.sessions.files import SeedError
 
 if TYPE_CHECKING:
     from sandbox.box import Box
     from sandbox.final_state import FinalState
     from sandbox.limits import Limits
-    from server.episodes import Episode
-    from server.ground import Ground
-    from server.requests import Row
+    from server.http.requests import Row
+    from server.sessions.episodes import Episode
+    from server.sessions.ground import Ground
 
 log = get_logger("session")
 

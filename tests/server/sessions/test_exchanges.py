@@ -5,8 +5,8 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from server.exchanges import MAX_NAMED, Exchange, Memory
-from server.wire import Reply
+from server.http.wire import Reply
+from server.sessions.exchanges import MAX_NAMED, Exchange, Memory
 
 REPLY = Reply(200, b"{}")
 

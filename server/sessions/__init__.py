@@ -1,0 +1,10 @@
+"""Sessions: from a row to a verdict, whoever asks and however often.
+
+The registry has the verbs: seed, call, finish, close, describe. It owns one nursery, in which every
+`LiveSession` runs as a task of its own with its sandbox in it; what a session shares with others is its
+`Ground`. `records` remembers ended ones for replies that were lost, `exchanges` the last calls, `seeding`
+finds or makes the session that a seed asks for, `verdicts` and `verification` bring about what it was worth
+once it is dead.
+
+Nothing here knows HTTP: the front may one day be another process than this.
+"""
