@@ -136,7 +136,8 @@ def _namespaces_and_mounts(pids: list[int]) -> tuple[int, int]:
     found: set[str] = set()
     mounts = 0
     for pid in pids:
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        # It has just ended, or is about to: an ordinary user may not look at a process whose memory is gone.
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             links = [str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in _NAMESPACES]
             if not found.issuperset(link for link in links if link.startswith("mnt")):
                 mounts += len(Path(f"/proc/{pid}/mountinfo").read_bytes().splitlines())
