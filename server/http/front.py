@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from server.sessions.registry import Sessions
 
 _LONG_BODY_SECONDS = 60.0
-"""How long a body that is too long may take to end before it is answered."""
+"""How long a body that is refused may take to end before it is answered."""
 
 _SLOW_SECONDS = 600.0
 """How long a client may take to read a reply."""
@@ -105,9 +105,10 @@ class _Passage:
     async def send(self, message: Message) -> None:
         """Pass a message to the client, with the cookie; note whether the client was there for its end."""
         if message["type"] == "http.response.start":
-            if message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                # The framework reads the rest of the body meanwhile and drops it. Hypercorn would stand still
-                # if it could not hand that rest to anybody, and the connection with it.
+            if message["status"] != HTTPStatus.REQUEST_TIMEOUT and not self._body_ended.is_set():
+                # A refusal that needed no body, or whose body is too long. The framework reads the rest of it
+                # meanwhile and drops it. Hypercorn would stand still if it could hand that rest to nobody, or
+                # would hang up after the reply, just when the client sends its next request.
                 with trio.move_on_after(_LONG_BODY_SECONDS):
                     await self._body_ended.wait()
             cookie = (b"set-cookie", self._cookies.set_cookie(self._visit.session_id))

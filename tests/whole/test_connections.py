@@ -85,3 +85,14 @@ def test_a_client_that_never_reads_does_not_hold_up_the_end(tmp_path: Path) -> N
         began = time.monotonic()
         assert 0 == server.stop()
         assert time.monotonic() - began < 15
+
+
+def test_a_refusal_that_needs_no_body_leaves_the_connection_for_the_next_request(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+        assert_it_answers(server)  # enough time to refuse it without
+        connection.sendall(b"{}GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        data = b""
+        while more := connection.recv(1 << 16):
+            data += more
+    assert [b"405", b"200"] == [reply[:3] for reply in data.split(b"HTTP/1.1 ")[1:]]
