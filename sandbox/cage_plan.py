@@ -20,11 +20,7 @@ read is exactly what is listed here:
 from __future__ import annotations
 
 import base64
-import functools
-import json
 import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,6 +29,7 @@ import attrs
 
 import sandbox
 from sandbox.errors import Unsupported
+from sandbox.interpreter import find_interpreter
 from sandbox.plain_plan import plain_plan, refuse_loopback
 from sandbox.profile import Profile
 from sandbox.syscall_policy import compile_policy
@@ -47,15 +44,6 @@ OUTSIDE_IDS = 0x70000000
 """As root, cage ids 0 to 65,535 are these ids outside: above the ranges that distributions give to users and
 containers."""
 
-_PROBE_SECONDS = 10
-_PROBE = """
-import json, sys, sysconfig
-print(json.dumps({
-    "version": sys.version_info[:2], "prefix": sys.base_prefix,
-    "executable": getattr(sys, "_base_executable", sys.executable) or sys.executable,
-    "purelib": sysconfig.get_path("purelib", vars={"base": sys.base_prefix}),
-}))
-"""
 _PATHS: dict[str, list[str]] = {
     "list": [],
     "read": ["/", "/dev", "/proc"],  # an ordinary user's init would let its files there be written to
@@ -73,48 +61,6 @@ _FAR_SIDE = (
     "sandbox/linux",
     "tools",
 )
-_OLDEST = (3, 9)
-
-
-@attrs.frozen
-class Interpreter:
-    """A Python as it is outside: its prefix, its executable, and where it keeps third-party packages."""
-
-    prefix: str
-    executable: str
-    purelib: str
-
-
-@functools.cache
-def find_interpreter(path: str | None) -> Interpreter:
-    """Ask an interpreter where it lives.
-
-    Args:
-        path: the interpreter, or None for the base interpreter of the running one.
-
-    Raises:
-        Unsupported: it cannot be run, or is older than Python 3.9.
-    """
-    command: str = path or getattr(sys, "_base_executable", None) or sys.executable
-    try:
-        answer = subprocess.run(
-            [command, "-I", "-S", "-c", _PROBE],
-            capture_output=True, check=True, timeout=_PROBE_SECONDS, env={}, stdin=subprocess.DEVNULL,
-        ).stdout  # fmt: skip
-        told = json.loads(answer)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        msg = (
-            f"the profile's interpreter {command} does not run: {error}; set Profile.python to one that does"
-        )
-        raise Unsupported(msg) from None
-    if tuple(told["version"]) < _OLDEST:
-        msg = f"the profile's interpreter {command} is Python {told['version']}; it must be 3.9 or later"
-        raise Unsupported(msg)
-    return Interpreter(
-        prefix=os.path.realpath(told["prefix"]),
-        executable=os.path.realpath(told["executable"]),
-        purelib=os.path.realpath(told["purelib"]),
-    )
 
 
 def _top_levels(distribution: str, found: dict[str, Path]) -> None:

@@ -16,10 +16,10 @@ import attrs
 import trio
 
 from sandbox import obstacles, open_files, reach
-from sandbox.cage_plan import find_interpreter
 from sandbox.cgroups import open_control_groups
 from sandbox.errors import SandboxError, Unsupported
 from sandbox.host import Host, examine_host, is_filtered
+from sandbox.interpreter import find_interpreter
 from sandbox.launcher import open_launcher
 from sandbox.linux import landlock
 from sandbox.obstacles import Obstacle

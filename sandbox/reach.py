@@ -7,8 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.cage_plan import Interpreter
 from sandbox.host import mount_points
+from sandbox.interpreter import Interpreter
 from sandbox.obstacles import Obstacle
 
 _ELSEWHERE = "use an interpreter that lives elsewhere: --set python=/usr/bin/python3"

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import select
 import signal
 import socket
@@ -27,7 +26,7 @@ import types
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import lane, plain
+from sandbox.inside import lane, plain, rlimits
 from sandbox.inside.confinement import Confinement
 from sandbox.inside.processes import below, kill_family, snapshot, wipe
 from sandbox.inside.quota import Quota
@@ -41,7 +40,6 @@ BEFORE_GROUPS = 5
 """How many descriptors init gets besides those of control groups."""
 
 WORKSPACE = "/workspace"
-_PENDING_SIGNALS = 256  # queued signals and timers
 _LANES_OOM_SCORE = 500  # init has less: when memory runs out, the kernel picks a lane
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
@@ -111,7 +109,7 @@ def _set_up(
         tree = plain.move_in(request)
     os.chdir(WORKSPACE if confinement.namespaces else f"{request['folder']}{WORKSPACE}")
     os.umask(0o022)
-    _set_rlimits(request)
+    rlimits.set_own(request)
     privileges.set_dumpable(dumpable=True)  # for a moment, so that the file in /proc is this user's own
     oom_score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
     privileges.set_dumpable(dumpable=False)
@@ -157,37 +155,6 @@ def _raise_loopback() -> None:
         blank = struct.pack("16sH14x", b"lo", 0)
         _, flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, blank))
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
-
-
-def set_common_rlimits() -> None:
-    """Set what is the same for every session; once, in the zygote, whose children inherit it."""
-    for kind, soft, hard in (
-        (resource.RLIMIT_CORE, 1, 1),  # 0 would still start the program that core_pattern names, on the host
-        (resource.RLIMIT_MEMLOCK, 0, 0),
-        (resource.RLIMIT_MSGQUEUE, 0, 0),
-        (resource.RLIMIT_RTPRIO, 0, 0),
-        (resource.RLIMIT_NICE, 0, 0),
-        (resource.RLIMIT_STACK, 8 << 20, 64 << 20),
-    ):
-        _lower_rlimit(kind, soft, hard)
-
-
-def _set_rlimits(request: dict[str, Any]) -> None:
-    processes = request["processes"]
-    if request["shares_user"]:
-        # The kernel counts by user, so what that user has besides is added: a guess, for that changes.
-        processes += plain.count_processes_of(os.getuid())
-    _lower_rlimit(resource.RLIMIT_NPROC, processes, processes)
-    # Not before the session's user namespace exists: the limit of whoever makes one is the limit of all its
-    # brothers together, and one session could then keep the others from having timers or queued signals.
-    _lower_rlimit(resource.RLIMIT_SIGPENDING, _PENDING_SIGNALS, _PENDING_SIGNALS)
-
-
-def _lower_rlimit(kind: int, soft: int, hard: int) -> None:
-    hardest = resource.getrlimit(kind)[1]
-    if hardest != resource.RLIM_INFINITY:
-        soft, hard = min(soft, hardest), min(hard, hardest)
-    resource.setrlimit(kind, (soft, hard))
 
 
 def _no_memory() -> int:

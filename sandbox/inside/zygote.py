@@ -23,7 +23,7 @@ import time
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import init, lane
+from sandbox.inside import init, lane, rlimits
 from sandbox.inside.confinement import Confinement
 from sandbox.inside.processes import END_SECONDS, wipe, wipe_after
 from sandbox.linux import namespaces, privileges
@@ -84,7 +84,7 @@ class Zygote:
                 )
                 raise RuntimeError(msg)
         lane.make_ready()
-        init.set_common_rlimits()
+        rlimits.set_common()
         self._toolbox = lane.load_toolbox(self._spec["handlers"])
         self._confinement = Confinement.of(self._spec)
         if not self._confinement.namespaces:

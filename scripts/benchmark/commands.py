@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from sandbox.cage_plan import find_interpreter
+from sandbox.interpreter import find_interpreter
 
 CODE = {"plain": "x = 1\nprint(x)", "numpy": "import numpy\nx = 1\nprint(x)"}
 """The work, by its kind: the same for every way to run it."""

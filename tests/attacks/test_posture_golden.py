@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.cage_plan import OUTSIDE_IDS, find_interpreter, make_plan
+from sandbox.cage_plan import OUTSIDE_IDS, make_plan
+from sandbox.interpreter import find_interpreter
 from sandbox.linux import landlock
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS, PROFILE

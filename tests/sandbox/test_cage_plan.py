@@ -11,8 +11,9 @@ import attrs
 import pytest
 
 from sandbox import cage_plan
-from sandbox.cage_plan import LIBRARY, PYTHON, SITE_PACKAGES, find_interpreter, make_plan
+from sandbox.cage_plan import LIBRARY, PYTHON, SITE_PACKAGES, make_plan
 from sandbox.errors import Unsupported
+from sandbox.interpreter import find_interpreter
 from sandbox.plain_plan import paths_to_allow
 from tests.sandbox.handlers import PROFILE
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.cage_plan import Interpreter
+from sandbox.interpreter import Interpreter
 from sandbox.reach import of_path, of_sessions
 from tests.sandbox import deprived
 from tests.sandbox.deprived import Without

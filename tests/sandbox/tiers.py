@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 
-from sandbox.cage_plan import find_interpreter
 from sandbox.errors import Unsupported
+from sandbox.interpreter import find_interpreter
 from sandbox.plain_plan import require_reachable
 from sandbox.profile import Profile
 
