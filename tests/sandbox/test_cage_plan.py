@@ -1,9 +1,10 @@
+"""What a cage shows: the plan, before anything is built."""
+
 from __future__ import annotations
 
 import base64
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,37 +29,6 @@ def plan(profile: Profile = PROFILE, **changes: Any) -> dict[str, Any]:
 
 def shown(profile: Profile) -> dict[str, str]:
     return {tree["target"]: tree["source"] for tree in plan(profile)["trees"]}
-
-
-def script(folder: Path, text: str) -> str:
-    path = folder / "python"
-    path.write_text("#!/bin/sh\n" + text)
-    path.chmod(0o755)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("exit 3\n", "does not run"),
-        ("echo nonsense\n", "does not run"),
-        ("kill -9 $$\n", "does not run"),
-        (
-            'echo \'{"version": [3, 8], "prefix": "/u", "executable": "/u/python3", "purelib": "/u/x"}\'\n',
-            "must be 3.9 or later",
-        ),
-    ],
-)
-def test_an_interpreter_that_is_none_or_too_old_is_named(tmp_path: Path, text: str, complaint: str) -> None:
-    path = script(tmp_path, text)
-    with pytest.raises(Unsupported, match=rf"{path} .*{complaint}"):
-        find_interpreter(path)
-
-
-def test_an_interpreter_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cage_plan, "_PROBE_SECONDS", 0.1)
-    with pytest.raises(Unsupported, match="timed out"):
-        find_interpreter(script(tmp_path, "exec sleep 60\n"))
 
 
 def test_site_packages_are_one_folder_or_an_error(tmp_path: Path) -> None:
@@ -117,11 +87,6 @@ def test_an_interpreter_outside_of_usr_is_shown_at_a_neutral_path_without_its_pa
     assert made["python"].startswith(PYTHON + "/")
     assert all(mask.startswith(PYTHON + "/") for mask in made["masks"])
     assert prefix not in json.dumps([made["environment"], made["python"], made["import_path"], made["masks"]])
-
-
-def test_the_base_interpreter_is_found_from_within_a_virtual_environment() -> None:
-    assert os.path.realpath(sys.base_prefix) == find_interpreter(None).prefix
-    assert find_interpreter(sys.executable).prefix == find_interpreter(None).prefix
 
 
 def test_the_plan_is_json_and_carries_handlers_preloads_and_a_filter() -> None:
