@@ -58,7 +58,7 @@ def _home(group: Path) -> Path:
 def start_in(group: Path, *more: str) -> subprocess.Popen[bytes]:
     with (group / "cgroup.procs").open("wb") as join:
         command = [sys.executable, "-I", "-S", "-c", FAMILY, str(join.fileno()), *more]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[join.fileno()])
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=[join.fileno()], process_group=0)
     assert child.stdout is not None
     assert child.stdout.readline() == b"in\n"
     return child
@@ -69,10 +69,10 @@ def end(child: subprocess.Popen[bytes]) -> None:
     child.communicate()
 
 
-def reap_all() -> None:
+def reap_family(child: subprocess.Popen[bytes]) -> None:
     with suppress(ChildProcessError):
         while True:
-            os.waitpid(-1, 0)
+            os.waitpid(-child.pid, 0)
 
 
 def test_a_path_that_cannot_be_seen_from_here_stands_for_the_mount(tmp_path: Path) -> None:
@@ -171,4 +171,4 @@ def test_a_group_is_killed_while_it_forks_and_while_it_is_frozen(group: Path, is
     assert wait_empty(group, 10)
     child.communicate()
     assert -signal.SIGKILL == child.returncode
-    reap_all()
+    reap_family(child)
