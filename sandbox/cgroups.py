@@ -180,9 +180,14 @@ class ControlGroups:
         return f"{self._parents['pids']}/{_OF_CAGES}" if self._home is not None else ""
 
     def close(self) -> None:
-        """Remove the subtree, with the groups of sessions that died with their cage, not closed yet."""
+        """Remove the subtree, with the groups of sessions that died with their cage, not closed yet.
+
+        A zygote whose keeper was killed dies with nobody to wait for it, so the version 2 subtree, in which
+        it is, may still be emptying. What does not go in time is for the next start to sweep.
+        """
         for parent in dict.fromkeys(self._parents.values()):
-            with contextlib.suppress(FileNotFoundError):
+            lingering = () if cgroup_tree.wait_empty(parent, _DYING_SECONDS) else (OSError,)
+            with contextlib.suppress(FileNotFoundError, *lingering):
                 for folder in [path for path in parent.iterdir() if path.is_dir()]:
                     folder.rmdir()
                 parent.rmdir()

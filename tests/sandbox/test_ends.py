@@ -34,7 +34,7 @@ if os.fork() == 0:
             time.sleep(0.001)
     os._exit(0)
 os.wait()
-time.sleep(0.05)
+while not (os.path.exists('/workspace/ticks') and os.path.getsize('/workspace/ticks')): time.sleep(0.001)
 """
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         init = box._init.pid()
