@@ -196,12 +196,14 @@ async def test_finishing_while_a_call_runs_ends_the_call(launcher: Launcher) -> 
         seen: list[Outcome] = []
 
         async def call(beside: bool) -> None:
-            seen.append((await run(box, BUSY, beside=beside)).outcome)
+            code = BUSY.replace("begun", f"begun {beside}")
+            seen.append((await run(box, code, beside=beside)).outcome)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(call, False)
             nursery.start_soon(call, True)
-            await wait_for_file(box, "begun")
+            for beside in (False, True):
+                await wait_for_file(box, f"begun {beside}")
             final = await box.finish(Ending.SESSION_DEADLINE)
         assert Ending.SESSION_DEADLINE == final.ended_by
         assert [Outcome.KILLED] * 2 == seen
