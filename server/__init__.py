@@ -22,6 +22,11 @@ a `ClientError` and has a status in one table (`errors`). What went wrong on our
 **What a session costs once it is over.** A record with digests, a few numbers and the verdict, for as long as
 a lost reply may be asked for again; never the trajectory.
 
+**Rooms.** `http` speaks to clients and `sessions` keeps what they ask for. `verify` is the library that
+verdicts are made with, `environments` are made from it; `receipts` signs verdicts, `states` keeps what they
+were about, `redteam` tries to earn undeserved ones. `mcp`, `sandboxes`, `aggregation` and `gym` are further
+ways in; `description` says what there is; `client` is the other end, and knows nothing of the rest.
+
 What users write is in `server.environment`.
 """
 
