@@ -72,8 +72,13 @@ class _Handler(BaseHTTPRequestHandler):
         upstream = HTTPConnection(parts.hostname or "", parts.port, timeout=60)
         try:
             headers = {key: value for key, value in self.headers.items() if key.lower() not in _HOP_BY_HOP}
+            upstream.connect()
+            is_to_break = self.its.is_to_break()
+            # Held back until the connection is closed, the request arrives together with the news of that.
+            upstream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, is_to_break)
             upstream.request("POST", self.path, body, headers)
-            if self.its.is_to_break():
+            if is_to_break:
+                upstream.close()
                 self._hang_up()
                 return
             reply = upstream.getresponse()
