@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 _ROW = re.compile(r"test_row_(\d+)_(\w+)")
-_ROWS = 97  # the catalogue's length: a row without a test is said to be missing
 _WIDTH = 150  # where the output is no terminal
 _MOST_NOTES = 3
 _COLOURS = {"failed": "red", "known gap": "magenta", "passed": "green", "skipped": "yellow"}
@@ -73,6 +72,7 @@ class Line:
 class Catalogue:
     """Collects what pytest reports, and prints the table at the end. Subclasses choose lines and columns."""
 
+    length = 97  # a row without a test is said to be missing
     title = "Attacks on live sessions"
     columns: tuple[str, ...] = ("row", "what must happen", "observed", "tier")
 
@@ -135,7 +135,7 @@ class Catalogue:
             figures = ", ".join(f"{counted[word]} {word}" for word in _COLOURS if counted[word])
             console.print(f"{what}: {figures or 'none'}", highlight=False)
         if not terminalreporter.stats.get("deselected"):
-            missing = sorted(set(range(1, _ROWS + 1)) - {line.row for line in rows})
+            missing = sorted(set(range(1, self.length + 1)) - {line.row for line in rows})
             console.print(f"rows without a test: {', '.join(map(str, missing)) or 'none'}", highlight=False)
         terminalreporter.write_line("")
         terminalreporter.write(file.getvalue())

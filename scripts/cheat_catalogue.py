@@ -18,6 +18,7 @@ _NUMBER = re.compile(r"\[(\d+)-")
 class Cheats(Catalogue):
     """The table of attacks, verifiers, rewards, and what stopped them."""
 
+    length = len(ATTACKS)
     title = "Cheats on the shipped verifiers, over HTTP"
     columns = ("#", "attack", "verifiers", "rollouts", "reward", "what stopped it")
 
