@@ -32,7 +32,7 @@ from sandbox.errors import Unsupported
 from sandbox.interpreter import find_interpreter
 from sandbox.plain_plan import plain_plan, refuse_loopback
 from sandbox.profile import Profile
-from sandbox.syscall_policy import compile_policy
+from sandbox.syscall_filter import compile_policy
 from sandbox.tiers import MEANS, Tier
 
 LIBRARY = "/opt/creche"

@@ -24,7 +24,7 @@ from sandbox.launcher import open_launcher
 from sandbox.linux import landlock
 from sandbox.obstacles import Obstacle
 from sandbox.profile import Handler, Profile
-from sandbox.syscall_policy import compile_policy
+from sandbox.syscall_filter import compile_policy
 from sandbox.tiers import Tier
 
 Status = Literal["yes", "weaker", "no", "not tried"]

@@ -9,20 +9,14 @@ Rules look at numbers and at integer arguments only, never at what a pointer poi
 between the check and the use. `clone3` hides its flags behind a pointer, so it is absent; the C library then
 uses `clone`, whose flags can be read.
 
-The policy is compiled by libseccomp, once per set of options, and travels to the sessions as a finished
-program.
+`sandbox.syscall_filter` makes a program of it.
 """
 
 from __future__ import annotations
 
 import errno
-import functools
 import socket
-import tempfile
 from collections.abc import Iterator
-from typing import Any
-
-from sandbox.errors import Unsupported
 
 ALLOWED = frozenset(
     """
@@ -170,31 +164,19 @@ _ANY_NAMESPACE = 0x7E020080  # NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID
 _PERSONALITY_QUERY = 0xFFFFFFFF
 
 
-def _libseccomp() -> Any:
-    try:
-        # It loads libseccomp.so when it is imported, and must fail as an error of ours.
-        import pyseccomp  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
-    except (ImportError, OSError, RuntimeError) as error:
-        msg = (
-            f"libseccomp could not be loaded ({error}); the tier needs it: "
-            "install the package libseccomp2 (Debian, Ubuntu) or libseccomp (Fedora, Alpine, Arch)"
-        )
-        raise Unsupported(msg) from None
-    return pyseccomp
-
-
-_Condition = tuple[int, str, *tuple[int, ...]]
+Condition = tuple[int, str, *tuple[int, ...]]
 """Place of an argument, libseccomp's name of the comparison, and with what."""
 
-_Rule = tuple[int | None, str, *tuple[_Condition, ...]]
+Rule = tuple[int | None, str, *tuple[Condition, ...]]
 """None to allow or else the errno, the call's name, and the conditions, all of which must hold."""
 
 
-def _low_word(place: int, value: int) -> _Condition:
+def _low_word(place: int, value: int) -> Condition:
     return (place, "MASKED_EQ", _LOW_WORD, value)
 
 
-def _rules(*, loopback: bool, memory_cgroup: bool, own_network: bool, own_files: bool) -> Iterator[_Rule]:
+def rules(*, loopback: bool, memory_cgroup: bool, own_network: bool, own_files: bool) -> Iterator[Rule]:
+    """Yield the whole policy; for what it depends on see `sandbox.syscall_filter.compile_policy`."""
     withheld = frozenset[str]()
     if not own_network:
         withheld |= NEEDS_OWN_NETWORK
@@ -231,7 +213,7 @@ def _rules(*, loopback: bool, memory_cgroup: bool, own_network: bool, own_files:
     yield from _socket_rules(loopback=loopback) if own_network else _pair_rules()
 
 
-def _limit_rules() -> Iterator[_Rule]:
+def _limit_rules() -> Iterator[Rule]:
     yield errno.EPERM, "prlimit64", (0, "NE", 0)
     for limit in range(16):
         if limit != _RLIMIT_CORE:
@@ -242,7 +224,7 @@ def _limit_rules() -> Iterator[_Rule]:
     yield 0, "prlimit64", (0, "EQ", 0), (1, "EQ", _RLIMIT_CORE), (2, "NE", 0)
 
 
-def _pair_rules() -> Iterator[_Rule]:
+def _pair_rules() -> Iterator[Rule]:
     """Allow pairs only, of the kinds that stay with one another: a datagram may be sent to anybody."""
     yield errno.EAFNOSUPPORT, "socket"
     for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
@@ -251,7 +233,7 @@ def _pair_rules() -> Iterator[_Rule]:
         yield None, "setsockopt", (1, "EQ", _SOL_SOCKET), (2, "EQ", option)
 
 
-def _socket_rules(*, loopback: bool) -> Iterator[_Rule]:
+def _socket_rules(*, loopback: bool) -> Iterator[Rule]:
     families = {int(socket.AF_UNIX)}
     if loopback:
         families |= {int(socket.AF_INET), int(socket.AF_INET6)}
@@ -267,49 +249,3 @@ def _socket_rules(*, loopback: bool) -> Iterator[_Rule]:
         yield None, "setsockopt", (1, "EQ", _SOL_SOCKET), (2, "EQ", option)
     for level in _LEVELS_LOOPBACK if loopback else ():
         yield None, "setsockopt", (1, "EQ", level)
-
-
-@functools.cache
-def compile_policy(
-    *,
-    loopback: bool,
-    memory_cgroup: bool,
-    machine: str | None = None,
-    own_network: bool = True,
-    own_files: bool = True,
-) -> bytes:
-    """Return the policy as a BPF program.
-
-    Args:
-        loopback: allow IPv4 and IPv6 sockets, for a session whose network has a loopback.
-        memory_cgroup: whether a control group counts the session's memory.
-        own_network: whether sessions have network namespaces; without, there are no sockets but pairs.
-        own_files: whether all files that a session's user owns are the session's.
-        machine: the architecture, as `uname` names it; None for this machine's.
-
-    Raises:
-        Unsupported: libseccomp is not there.
-    """
-    lib = _libseccomp()
-    policy = lib.SyscallFilter(defaction=lib.ERRNO(errno.ENOSYS))
-    policy.set_attr(lib.Attr.CTL_NNP, 0)  # set by the far side itself, before it loads this
-    policy.set_attr(lib.Attr.ACT_BADARCH, lib.KILL_PROCESS)
-    # A binary tree instead of a list: a filter that is loaded is run once for every call there is.
-    policy.set_attr(lib.Attr.CTL_OPTIMIZE, 2)
-    architecture = lib.Arch.NATIVE if machine is None else getattr(lib.Arch, machine.upper())
-    if not policy.exist_arch(architecture):
-        policy.add_arch(architecture)
-        policy.remove_arch(lib.Arch.NATIVE)
-    for refusal, name, *conditions in _rules(
-        loopback=loopback, memory_cgroup=memory_cgroup, own_network=own_network, own_files=own_files
-    ):
-        if lib.resolve_syscall(architecture, name) >= 0:
-            action = lib.ALLOW if refusal is None else lib.ERRNO(refusal)
-            compared = (
-                lib.Arg(place, getattr(lib, comparison), *values) for place, comparison, *values in conditions
-            )
-            policy.add_rule(action, name, *compared)
-    with tempfile.TemporaryFile() as file:
-        policy.export_bpf(file)
-        file.seek(0)
-        return file.read()

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.observation import Outcome
-from sandbox.syscall_policy import compile_policy
+from sandbox.syscall_filter import compile_policy
+from sandbox.syscall_policy import rules
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS
 from tests.attacks.kernel import Program, descriptors, digest_of, namespaces, proc
@@ -495,12 +496,10 @@ def test_row_77_the_policy_looks_at_no_argument_that_is_a_pointer(observed: Call
         "setpriority": {0, 1}, "ioprio_set": {0, 1},
         "sched_setaffinity": {0}, "sched_setattr": {0}, "sched_setparam": {0}, "sched_setscheduler": {0},
     }  # fmt: skip
-    from sandbox import syscall_policy  # noqa: PLC0415  # its private table is what is under test here
-
     looked_at: dict[str, set[int]] = {}
     for loopback in (False, True):
         for memory_cgroup in (False, True):
-            for _, name, *conditions in syscall_policy._rules(
+            for _, name, *conditions in rules(
                 own_network=True, own_files=True, loopback=loopback, memory_cgroup=memory_cgroup
             ):
                 if conditions:

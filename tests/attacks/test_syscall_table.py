@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyseccomp
 import pytest
 
-from sandbox.syscall_policy import compile_policy
+from sandbox.syscall_filter import compile_policy
 from tests.attacks.kernel import ALLOW, AUDIT_ARCH, KILL, Program
 
 if TYPE_CHECKING:

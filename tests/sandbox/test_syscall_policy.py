@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import syscall_policy
+from sandbox import syscall_filter
 from sandbox.errors import Unsupported
 from sandbox.observation import Outcome
-from sandbox.syscall_policy import ALLOWED, FORBIDDEN, NEEDS_MEMORY_CGROUP, compile_policy
+from sandbox.syscall_filter import compile_policy
+from sandbox.syscall_policy import ALLOWED, FORBIDDEN, NEEDS_MEMORY_CGROUP
 from tests.sandbox.handlers import LOOPBACK, SMALL, run, value
 
 if TYPE_CHECKING:
@@ -153,4 +154,4 @@ def test_without_libseccomp_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(Unsupported, match="libseccomp2"):
-        syscall_policy._libseccomp()
+        syscall_filter._libseccomp()
