@@ -238,6 +238,7 @@ def make_plan(
         "import_path": [LIBRARY, *([SITE_PACKAGES] if profile.packages or profile.site_packages else [])],
         "environment": variables,
         "preload": list(profile.preload),
+        "rehearsal": profile.rehearsal,
         "handlers": [attrs.asdict(handler) for handler in profile.handlers],
         "loopback": profile.network == "loopback",
         "landlock": landlock if means.landlock else 0,

@@ -47,8 +47,9 @@ class Profile:
         preload: modules the zygote imports once, so that sessions have them for nothing.
         network: ``"none"``, or ``"loopback"`` for a network namespace of its own with lo up.
         handlers: what sessions can be asked to run. The first one's lane is started with the session.
-        rehearsal: name of a handler that a session on standby runs, without arguments, before it is given
-            out, so that its first call is as quick as the second. It must leave no trace. None for none.
+        rehearsal: name of a handler that the zygote runs, without arguments, a few times, and a session on
+            standby once more before it is given out, so that its first call is as quick as the second. It
+            must leave no trace. None for none.
         limits: bounds of a session unless a call to `open_sandbox` brings others.
     """
 

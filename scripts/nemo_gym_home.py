@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
 
 import attrs
+
+from scripts import interpreters
 
 VERSION = "0.7.0"
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,18 +90,8 @@ def _make(python: str) -> None:
 
 
 def _interpreter() -> str:
-    """Return a Python 3.13 that works: a version manager's stub need not."""
-    named = os.environ.get("NEMO_GYM_PYTHON")
-    candidates = [named] if named else [shutil.which("python3.13"), *_managed()]
-    for candidate in filter(None, candidates):
-        check = [candidate, "-c", "import sys, venv; sys.exit(sys.version_info[:2] != (3, 13))"]
-        if subprocess.run(check, check=False, capture_output=True, timeout=60).returncode == 0:
-            return candidate
-    msg = "there is no Python 3.13 here for NeMo Gym; install one, or name it in NEMO_GYM_PYTHON"
-    raise CannotBeMadeError(msg)
-
-
-def _managed() -> list[str]:
-    """Return the interpreters of pyenv, whose ``python3.13`` works only where it was chosen."""
-    root = os.environ.get("PYENV_ROOT")
-    return sorted(map(str, Path(root).glob("versions/3.13.*/bin/python"))) if root else []
+    found = interpreters.find("3.13", os.environ.get("NEMO_GYM_PYTHON"))
+    if found is None:
+        msg = "there is no Python 3.13 here for NeMo Gym; install one, or name it in NEMO_GYM_PYTHON"
+        raise CannotBeMadeError(msg)
+    return found

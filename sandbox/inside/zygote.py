@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import gc
 import importlib
 import json
 import os
@@ -23,7 +22,7 @@ import time
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import init, lane, rlimits
+from sandbox.inside import heap, init, lane, rlimits
 from sandbox.inside.confinement import Confinement
 from sandbox.inside.processes import END_SECONDS, wipe, wipe_after
 from sandbox.linux import namespaces, privileges
@@ -89,13 +88,11 @@ class Zygote:
         self._confinement = Confinement.of(self._spec)
         if not self._confinement.namespaces:
             privileges.adopt_orphans()
-        # The whole heap as it is now is shared with every session: keep the collector from writing into it.
+        lane.rehearse(self._toolbox, self._spec["rehearsal"])
         # Python's own dispositions are undone here, once, so that inits and lanes start with the kernel's.
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-        gc.collect()
-        gc.disable()
-        gc.freeze()
+        heap.share()
         packets.send(
             self._steering,
             {
