@@ -167,6 +167,7 @@ def _check(
             outside,
             tier=promised.tier,
             group=None if group is None else group.name,
+            locks=promised.locks,
         )
     except (OSError, KeyError) as error:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):

@@ -8,7 +8,8 @@ read is exactly what is listed here:
 /usr (and /bin, /lib… as they are)  the host's, read-only: shells, tools, shared libraries
 /opt/python                         the interpreter, where it does not live below /usr; its own
                                     site-packages are masked, for they may hold anything
-/opt/site-packages                  what the profile lets in, one mount per package, or one folder
+/opt/site-packages                  what the profile lets in, one mount per package, or one folder; copies of
+                                    modules of one file, and of what tells a distribution's version
 /opt/creche                         copies of our far side, no more than it needs
 /etc                                a handful of files made here; nothing of the host's but the
                                     dynamic linker's cache and the alternatives links
@@ -33,6 +34,7 @@ from sandbox.interpreter import find_interpreter
 from sandbox.plain_plan import plain_plan, refuse_loopback
 from sandbox.profile import Profile
 from sandbox.syscall_filter import compile_policy
+from sandbox.syscall_policy import Locks
 from sandbox.tiers import MEANS, Tier
 
 LIBRARY = "/opt/creche"
@@ -106,6 +108,21 @@ def _site_packages(profile: Profile) -> dict[str, str]:
         f"{SITE_PACKAGES}/{name}": str(path)
         for name, path in sorted(found.items())
         if not name.startswith("\0") and path.exists()
+    }
+
+
+def _is_copied(package: str) -> bool:
+    """Whether it is no mount: none of a session's own can be of a file, and each costs every session time."""
+    return os.path.isfile(package) or package.endswith(".dist-info")
+
+
+def _copies_of(packages: dict[str, str]) -> dict[str, str]:
+    """Return target → source of every file of these."""
+    return {
+        target + file[len(source) :]: file
+        for target, source in packages.items()
+        for file in ([source] if os.path.isfile(source) else map(str, Path(source).rglob("*")))
+        if os.path.isfile(file)
     }
 
 
@@ -207,11 +224,12 @@ def make_plan(
     executable = prefix + interpreter.executable.removeprefix(interpreter.prefix)
     purelib = prefix + interpreter.purelib.removeprefix(interpreter.prefix)
     masks = [purelib] if _holds_packages(interpreter.purelib) else []
-    for target, source in _site_packages(profile).items():
-        trees.append({"source": source, "target": target})
+    packages = _site_packages(profile)
+    copied = {name: path for name, path in packages.items() if means.namespaces and _is_copied(path)}
+    trees += [{"source": packages[name], "target": name} for name in packages if name not in copied]
+    copies = _far_side() | _copies_of(copied)
     shared_library = any(Path(interpreter.prefix, "lib").glob("libpython3*.so*")) and prefix == PYTHON
     variables = environment(profile, os.path.dirname(executable), f"{PYTHON}/lib" if shared_library else None)
-    copies = _far_side()
     if os.path.exists("/etc/ld.so.cache"):
         copies["/etc/ld.so.cache"] = "/etc/ld.so.cache"
     if os.path.isdir("/etc/alternatives"):
@@ -244,13 +262,18 @@ def make_plan(
         "landlock": landlock if means.landlock else 0,
         "paths": _PATHS,
         "seccomp": _filter(profile, tier, privileged=privileged, memory_cgroup=memory_cgroup),
+        "seccomp_without_locks": _filter(
+            profile, tier, privileged=privileged, memory_cgroup=memory_cgroup, locks="refused"
+        ),
     }
     if means.namespaces:
         return plan
     return plain_plan(plan, interpreter.prefix, interpreter.executable, folder)
 
 
-def _filter(profile: Profile, tier: Tier, *, privileged: bool, memory_cgroup: bool) -> str:
+def _filter(
+    profile: Profile, tier: Tier, *, privileged: bool, memory_cgroup: bool, locks: Locks | None = None
+) -> str:
     means = MEANS[tier]
     if not means.seccomp:
         return ""
@@ -259,6 +282,7 @@ def _filter(profile: Profile, tier: Tier, *, privileged: bool, memory_cgroup: bo
         memory_cgroup=memory_cgroup,
         own_network=means.namespaces,
         own_files=means.namespaces or privileged,
+        locks=locks or ("own" if means.namespaces else "shared"),
     )
     return base64.b64encode(program).decode()
 

@@ -145,7 +145,17 @@ def _namespaces(host: Host) -> list[Finding]:
             rows.append(Finding(facility, "yes", "can be made", gives))
         else:
             rows.append(Finding(facility, "not tried", "", gives))
-    return rows
+    return [*rows, _locks(attempts)]
+
+
+def _locks(attempts: obstacles.Attempts) -> Finding:
+    gives = "SQLite and flock work, and no session's locks are met by another"
+    error = attempts.steps.get("overlay")
+    if error is None:
+        return Finding("file locks", "not tried", "", gives)
+    if error:
+        return _weaker("file locks", "refused", gives, obstacles.of_overlay(error))
+    return Finding("file locks", "yes", "each session has its own", gives)
 
 
 def _seccomp() -> Finding:
@@ -233,13 +243,17 @@ async def try_session(python: str | None, tier: Tier) -> Finding:
             async with launcher.open_sandbox(profile) as box:
                 observation = await box.call("hello", {})
                 seconds = trio.current_time() - started
+            why_shared = launcher.why_shared(profile)
     except SandboxError as error:
         obstacle = Obstacle(str(error), "the rows above name the cause; if none does, please report this")
         return _no("a session", "did not start", gives, obstacle)
     if observation.value != "hello":
         obstacle = Obstacle(f"it answered {observation.outcome}", "please report this with the rows above")
         return _no("a session", "did not answer", gives, obstacle)
-    return Finding("a session", "yes", f"{tier}, answered after {seconds * 1000:.1f} ms", gives)
+    found = f"{tier}, answered after {seconds * 1000:.1f} ms"
+    if why_shared:
+        found += f", without file locks ({why_shared})"
+    return Finding("a session", "yes", found, gives)
 
 
 def _examine_host(python: str | None, max_sessions: int) -> list[Finding]:

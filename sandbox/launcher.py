@@ -23,6 +23,7 @@ from sandbox.limits import Limits
 from sandbox.posture import Posture
 from sandbox.profile import Profile
 from sandbox.standby import Standby
+from sandbox.syscall_policy import Locks
 from sandbox.tiers import MEANS, Tier, demand
 
 
@@ -94,14 +95,24 @@ class Launcher:
         return self.host.privileged if MEANS[self._tier].namespaces else self.host.gives_users
 
     def posture(self, profile: Profile) -> Posture:
-        """Return what a session of this profile is promised here."""
+        """Return what a session of this profile is promised here, by its cage if there is one."""
         version = self._control_groups.version
+        own: Locks = "refused" if self.why_shared(profile) else "own"
         return Posture(
             tier=self._tier,
             landlock=self.host.landlock if MEANS[self._tier].landlock else 0,
             network=profile.network,
             memory_bound_by=f"cgroup v{version}" if version else "watchdog",
+            locks=own if MEANS[self._tier].namespaces else "shared",
         )
+
+    def why_shared(self, profile: Profile) -> str:
+        """Return what keeps sessions of this profile from having inodes, and so locks, of their own.
+
+        '' where nothing does, where the tier does not give that, and before there is a cage.
+        """
+        cage = self._cages.get(profile)
+        return "" if cage is None else cage.facts["why_shared"]
 
     @asynccontextmanager
     async def open_sandbox(self, profile: Profile, limits: Limits | None = None) -> AsyncGenerator[Box]:

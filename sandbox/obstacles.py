@@ -193,6 +193,29 @@ def _of_proc() -> Obstacle | None:
     )
 
 
+def of_overlay(error: int) -> Obstacle:
+    """Say why sessions cannot see shared files through overlays, from the errno of the first."""
+    so = "so locks are refused to them, and SQLite does not work"
+    below = sorted(point for point in machine.mount_points() if point.startswith("/usr/"))
+    if error == errno.EINVAL and below:
+        return Obstacle(
+            f"other mounts lie below /usr ({', '.join(below[:_MOST_SHOWN])}), and the kernel lets no session "
+            f"have an overlay of such a folder, {so}",
+            "have nothing mounted there, or copied there instead",
+        )
+    if error == errno.ENODEV:
+        return Obstacle(f"this kernel has no overlay file system, {so}", "sudo modprobe overlay")
+    if error == errno.EINVAL:
+        return Obstacle(
+            f"/usr is on an overlay of an overlay already, and the kernel puts no third on top, {so}",
+            "run the server one container further out, or keep its image on a file system of another kind",
+        )
+    code = errno.errorcode.get(error, str(error))
+    return Obstacle(
+        f"sessions may not have overlays of shared files ({code}), {so}", remedies.for_security_profile()
+    )
+
+
 def of_landlock(error: int) -> Obstacle:
     """Say why there is no Landlock, from the errno that asking for it gave."""
     without = "a session's files and sockets have one wall fewer"

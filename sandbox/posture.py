@@ -20,6 +20,7 @@ from collections.abc import Mapping
 import attrs
 
 from sandbox.errors import PostureMismatch
+from sandbox.syscall_policy import Locks
 from sandbox.tiers import MEANS, Tier
 
 _NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
@@ -45,12 +46,14 @@ class Posture:
         landlock: ABI version in force; 0 means that the kernel has none.
         network: ``"none"`` or ``"loopback"``.
         memory_bound_by: ``"cgroup v2"``, ``"cgroup v1"`` or ``"watchdog"``.
+        locks: ``"own"``, ``"shared"`` or ``"refused"``: see `sandbox.syscall_policy.Locks`.
     """
 
     tier: Tier
     landlock: int
     network: str
     memory_bound_by: str
+    locks: Locks
 
 
 @functools.cache
@@ -89,7 +92,14 @@ def golden_status(tier: Tier, *, owns_user: bool) -> dict[str, str]:
     return golden
 
 
-def check(pids: tuple[int, ...], outside_user: int, *, tier: Tier = "full", group: str | None = None) -> None:
+def check(
+    pids: tuple[int, ...],
+    outside_user: int,
+    *,
+    tier: Tier = "full",
+    group: str | None = None,
+    locks: Locks = "own",
+) -> None:
     """Compare what is in force for these processes of one session with what the tier promises.
 
     Args:
@@ -97,6 +107,7 @@ def check(pids: tuple[int, ...], outside_user: int, *, tier: Tier = "full", grou
         outside_user: the user id on this host that they must run as.
         tier: the tier.
         group: the end of the path of the control groups that they must be in; None for none.
+        locks: whose inodes they can lock.
 
     Raises:
         PostureMismatch: names the first difference.
@@ -113,7 +124,7 @@ def check(pids: tuple[int, ...], outside_user: int, *, tier: Tier = "full", grou
             _check_groups(pid, group)
     if has_namespaces:
         _check_maps(pids[0], outside_user)
-        _check_mounts(pids[0])
+        _check_mounts(pids[0], "overlay" if locks == "own" else None)
 
 
 def _mismatch(pid: int, what: str, wanted: object, found: object) -> PostureMismatch:
@@ -180,7 +191,7 @@ def _check_maps(pid: int, outside_user: int) -> None:
             raise _mismatch(pid, name, f"1000 {number} 1", " ".join(found))
 
 
-def _check_mounts(pid: int) -> None:
+def _check_mounts(pid: int, shown_by: str | None) -> None:
     for row in _read(f"/proc/{pid}/mountinfo").splitlines():
         fields = row.split()
         point, options = fields[4], fields[5].split(",")
@@ -189,5 +200,7 @@ def _check_mounts(pid: int) -> None:
         if point not in _WRITABLE and "ro" not in options:
             raise _mismatch(pid, f"mount {point}", "read-only", fields[5])
         kind = fields[fields.index("-", 6) + 1]
-        if kind != _FILE_SYSTEMS.get(point, kind):
-            raise _mismatch(pid, f"mount {point}", _FILE_SYSTEMS[point], kind)
+        is_shared = point.startswith("/dev") or fields[3] == "/empty"  # what the zygote holds the locks of
+        wanted = _FILE_SYSTEMS.get(point, kind if is_shared else shown_by)
+        if wanted not in (kind, None):
+            raise _mismatch(pid, f"mount {point}", wanted, kind)

@@ -82,6 +82,7 @@ def _calls() -> list[_Attempt]:
         ("unshare", lambda: namespaces.unshare(0)),
         ("clone3", raw(calls.CLONE3, null, 0)),
         ("mount", lambda: calls.check(calls.libc.mount(null, null, null, ctypes.c_ulong(0), null), "")),
+        ("chroot", lambda: calls.check(calls.libc.chroot(null), "")),
         ("umount2", lambda: calls.check(calls.libc.umount2(null, _BAD_FLAGS), "")),
         ("open_tree", raw(calls.OPEN_TREE, -1, null, _BAD_FLAGS)),
         ("mount_setattr", raw(calls.MOUNT_SETATTR, -1, null, _BAD_FLAGS, null, 0)),
@@ -115,6 +116,7 @@ def _steps_of_mounting() -> Iterator[_Attempt]:
     _note("call:pivot_root", lambda: calls.call(calls.number("pivot_root"), null, null, what=""))
     _note("call:move_mount", lambda: calls.call(calls.MOVE_MOUNT, -1, null, -1, null, _BAD_FLAGS, what=""))
     yield "trees", _attach_tree
+    _in_child(_try_overlay)
     yield "PID namespace", lambda: namespaces.unshare(namespaces.NEWPID)
     pid = os.fork()
     if pid:
@@ -132,12 +134,21 @@ def _mount_root() -> None:
     mounts.mount("creche-probe", _ROOT, "tmpfs")
     os.mkdir(f"{_ROOT}/usr")
     os.mkdir(f"{_ROOT}/proc")
+    os.mkdir(f"{_ROOT}/empty")
+    os.mkdir(f"{_ROOT}/own")
 
 
 def _attach_tree() -> None:
     tree = mounts.clone_tree("/usr")
     mounts.restrict_tree(tree, mounts.ATTR_RDONLY)
     mounts.attach_tree(tree, f"{_ROOT}/usr")
+
+
+def _try_overlay() -> None:
+    """Show the tree through an overlay of a user namespace, as a session does; can be done without."""
+    namespaces.unshare(namespaces.NEWUSER | namespaces.NEWNS)
+    layers = f"lowerdir={_ROOT}/usr:{_ROOT}/empty"
+    _note("step:overlay", lambda: mounts.mount("none", f"{_ROOT}/own", "overlay", mounts.RDONLY, layers))
 
 
 def _try_mapped_user_namespace(outside_ids: int, ids: int) -> None:

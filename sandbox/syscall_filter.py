@@ -11,7 +11,7 @@ import tempfile
 from typing import Any
 
 from sandbox.errors import Unsupported
-from sandbox.syscall_policy import rules
+from sandbox.syscall_policy import Locks, rules
 
 
 def _libseccomp() -> Any:
@@ -35,6 +35,7 @@ def compile_policy(
     machine: str | None = None,
     own_network: bool = True,
     own_files: bool = True,
+    locks: Locks = "own",
 ) -> bytes:
     """Return the policy as a BPF program.
 
@@ -43,6 +44,7 @@ def compile_policy(
         memory_cgroup: whether a control group counts the session's memory.
         own_network: whether sessions have network namespaces; without, there are no sockets but pairs.
         own_files: whether all files that a session's user owns are the session's.
+        locks: whose inodes sessions can lock; see `sandbox.syscall_policy.Locks`.
         machine: the architecture, as `uname` names it; None for this machine's.
 
     Raises:
@@ -59,7 +61,11 @@ def compile_policy(
         policy.add_arch(architecture)
         policy.remove_arch(lib.Arch.NATIVE)
     for refusal, name, *conditions in rules(
-        loopback=loopback, memory_cgroup=memory_cgroup, own_network=own_network, own_files=own_files
+        loopback=loopback,
+        memory_cgroup=memory_cgroup,
+        own_network=own_network,
+        own_files=own_files,
+        locks=locks,
     ):
         if lib.resolve_syscall(architecture, name) >= 0:
             action = lib.ALLOW if refusal is None else lib.ERRNO(refusal)

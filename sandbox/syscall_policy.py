@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from typing import Literal
 
 ALLOWED = frozenset(
     """
@@ -50,10 +51,9 @@ ALLOWED = frozenset(
 )
 """Allowed with any arguments. Names that an architecture lacks are skipped there.
 
-Some harmless-looking calls are absent. A shared read-only file is one inode for all sessions and the host, so
-what works on an inode that is open for reading reaches them all: `flock` stops a job of the host's, `inotify`
-listens to it. `sendfile`, `splice` and `tee` put pages of such files into pipes, which is how pages that
-nobody may write have been written. Programs have fallbacks for all of them.
+Some harmless-looking calls are absent. `inotify` listens to inodes, and those of devices and of the kernel's
+eventfds are shared with the host. `sendfile`, `splice` and `tee` put pages of shared files into pipes, which
+is how pages that nobody may write have been written. Programs have fallbacks for all of them.
 """
 
 POINTLESS = frozenset({"sync", "syncfs", "fadvise64"})
@@ -125,12 +125,14 @@ _IOCTL = (
 )  # fmt: skip
 _IOCTL_SET_ATTRIBUTES = 0x40086602
 _FCNTL = (
-    *range(12),  # descriptors, flags, record locks, and who gets the signal of asynchronous input
+    *range(5), *range(8, 12),  # descriptors, flags, and who gets the signal of asynchronous input
     15, 16,  # that signal's receiver, once more
-    36, 37, 38,  # record locks that belong to an open file
-    1025,  # whether there is a lease. Not 1024, to take one, nor 1026, to watch a folder: inodes are shared
+    1025,  # whether there is a lease. Not 1024, to take one, nor 1026, to watch a folder: devices are shared
     1030, 1031, 1032, 1033, 1034,  # close-on-exec copies, sizes of pipes, seals
 )  # fmt: skip
+
+_FCNTL_LOCKS = (5, 6, 7, 36, 37, 38)
+"""Record locks, of a process and of an open file: ask for one, take one, wait for one."""
 
 _SOCKET_OPTIONS = (
     *range(14),  # debug, reuse, type, error, routing, buffers, keep-alive, out of band, priority, linger
@@ -164,6 +166,15 @@ _ANY_NAMESPACE = 0x7E020080  # NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID
 _PERSONALITY_QUERY = 0xFFFFFFFF
 
 
+Locks = Literal["own", "shared", "refused"]
+"""What locks are allowed. A file that is open for reading is enough to lock it.
+
+* ``own``: of records and of whole files. Nobody else has a session's inodes (`sandbox.inside.root`).
+* ``shared``: of records only. Sessions see the host's inodes, and others can meet their locks. A lock of a
+  whole file would stop a job of the host's that asks for one.
+* ``refused``: none. Sessions should have inodes of their own, and cannot here.
+"""
+
 Condition = tuple[int, str, *tuple[int, ...]]
 """Place of an argument, libseccomp's name of the comparison, and with what."""
 
@@ -175,7 +186,9 @@ def _low_word(place: int, value: int) -> Condition:
     return (place, "MASKED_EQ", _LOW_WORD, value)
 
 
-def rules(*, loopback: bool, memory_cgroup: bool, own_network: bool, own_files: bool) -> Iterator[Rule]:
+def rules(
+    *, loopback: bool, memory_cgroup: bool, own_network: bool, own_files: bool, locks: Locks
+) -> Iterator[Rule]:
     """Yield the whole policy; for what it depends on see `sandbox.syscall_filter.compile_policy`."""
     withheld = frozenset[str]()
     if not own_network:
@@ -194,6 +207,7 @@ def rules(*, loopback: bool, memory_cgroup: bool, own_network: bool, own_files: 
                 yield None, name, (place, "MASKED_EQ", flag | _MAP_SHARED | _MAP_ANONYMOUS, kind)
     yield from ((None, "prctl", _low_word(0, option)) for option in _PRCTL)
     yield from ((None, "fcntl", _low_word(1, command)) for command in _FCNTL)
+    yield from _lock_rules(locks)
     for request in _IOCTL + (_IOCTL_LOOPBACK if loopback else ()):
         yield None, "ioctl", _low_word(1, request)
     yield None if own_files else errno.EPERM, "ioctl", _low_word(1, _IOCTL_SET_ATTRIBUTES)
@@ -211,6 +225,13 @@ def rules(*, loopback: bool, memory_cgroup: bool, own_network: bool, own_files: 
             yield errno.EPERM, name, (0, "EQ", which), (1, "NE", 0)
             yield errno.EPERM, name, (0, "NE", which)
     yield from _socket_rules(loopback=loopback) if own_network else _pair_rules()
+
+
+def _lock_rules(locks: Locks) -> Iterator[Rule]:
+    for command in _FCNTL_LOCKS:
+        yield errno.EPERM if locks == "refused" else None, "fcntl", _low_word(1, command)
+    if locks == "own":
+        yield None, "flock"
 
 
 def _limit_rules() -> Iterator[Rule]:

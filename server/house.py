@@ -75,6 +75,9 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
             AsyncExitStack() as stack,
         ):
             is_open = True
+            ground = sessions.ground
+            if shared := ground.launcher.why_shared(ground.profile):
+                log.warning("file_locks_are_refused", why=shared, remedy="`creche doctor` knows more")
             cookies = CookieSigner(settings.secret, settings.cookie_name)
             app = create_app(settings.body_bytes, settings.body_seconds)
             if settings.sandbox_token is not None:

@@ -9,7 +9,7 @@ in that order:
 2. It takes every tree it will show by descriptor, and reads what it will copy, before anything is mounted
    over the paths that lead there.
 3. It builds the root: one tmpfs with a few directories, links, device nodes, copied files and the trees, all
-   read-only.
+   read-only. The layers of the sessions' own roots are put beside them (`sandbox.inside.root`).
 4. It forks into a new PID namespace. The child mounts that namespace's /proc, pivots into the root and drops
    the old one.
 5. As root, only now the child unshares a user namespace: pivoting needs mounts that are not locked by a user
@@ -38,7 +38,7 @@ import sys
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import plain
+from sandbox.inside import plain, root
 from sandbox.inside.processes import END_SECONDS, wipe_after
 from sandbox.linux import mounts, namespaces, privileges
 
@@ -158,7 +158,7 @@ def _read(path: str) -> bytes:
 def _build_root(spec: dict[str, Any], trees: list[tuple[int, str]], copies: dict[str, bytes]) -> None:
     os.umask(0o022)
     devices = [] if spec["privileged"] else [(mounts.clone_tree(f"/dev/{name}"), name) for name in _DEVICES]
-    mounts.mount("creche-root", ROOT, "tmpfs", mounts.NOSUID, "mode=755,size=16m,nr_inodes=4096")
+    mounts.mount("creche-root", ROOT, "tmpfs", mounts.NOSUID, "mode=755,size=64m,nr_inodes=4096")
     _fill(ROOT, spec, copies)
     _add_devices(devices)
     for tree, target in trees:
@@ -169,20 +169,21 @@ def _build_root(spec: dict[str, Any], trees: list[tuple[int, str]], copies: dict
         mounts.restrict_tree(tree, mounts.ATTR_RDONLY | mounts.ATTR_NOSUID | mounts.ATTR_NODEV)
         mounts.attach_tree(tree, ROOT + target)
         os.close(tree)
+    root.add_layers(ROOT, spec)
     for target in spec["masks"]:
         options = "size=4k,nr_inodes=2,mode=755"
         mounts.mount("creche-empty", ROOT + target, "tmpfs", mounts.RDONLY | mounts.NOSUID, options)
 
 
-def _fill(root: str, spec: dict[str, Any], copies: dict[str, bytes]) -> None:
+def _fill(top: str, spec: dict[str, Any], copies: dict[str, bytes]) -> None:
     for directory in spec["directories"]:
-        os.makedirs(root + directory, exist_ok=True)
+        os.makedirs(top + directory, exist_ok=True)
     for path, target in spec["links"].items():
-        os.makedirs(os.path.dirname(root + path), exist_ok=True)
-        os.symlink(target, root + path)
+        os.makedirs(os.path.dirname(top + path), exist_ok=True)
+        os.symlink(target, top + path)
     written = {path: content.encode() for path, content in spec["files"].items()}
     for path, data in {**written, **copies}.items():
-        with open(root + path, "wb") as file:
+        with open(top + path, "wb") as file:
             file.write(data)
 
 

@@ -11,6 +11,7 @@ import base64
 import os
 from typing import Any, NamedTuple
 
+from sandbox.inside import root
 from sandbox.linux import landlock, seccomp
 
 
@@ -23,6 +24,7 @@ class Confinement(NamedTuple):
         policy: the seccomp program; empty for none.
         paths: what Landlock lets be listed, read, written to one by one (devices), and owned.
         loopback: whether there is a network to use TCP in.
+        layers: what each session's own root is made of; empty where it sees the cage's.
     """
 
     namespaces: bool
@@ -30,16 +32,22 @@ class Confinement(NamedTuple):
     policy: bytes
     paths: dict[str, list[str]]
     loopback: bool
+    layers: list[tuple[str, str]]
 
     @classmethod
-    def of(cls, spec: dict[str, Any]) -> Confinement:
-        """Read it from the plan; what the kernel has decides about Landlock where the plan leaves it open."""
+    def of(cls, spec: dict[str, Any], *, own_root: bool) -> Confinement:
+        """Read it from the plan; what the kernel has decides about Landlock where the plan leaves it open.
+
+        Without roots of their own, sessions whose files should be theirs alone get no locks at all.
+        """
+        without_locks = spec["namespaces"] and not own_root
         return cls(
             namespaces=spec["namespaces"],
             landlock=min(landlock.abi(), spec["landlock"]) if spec["landlock"] else 0,
-            policy=base64.b64decode(spec["seccomp"]),
+            policy=base64.b64decode(spec["seccomp_without_locks" if without_locks else "seccomp"]),
             paths=spec["paths"],
             loopback=spec["loopback"],
+            layers=root.layers_of(spec) if own_root else [],
         )
 
     def restrict_session(self, folder: str) -> None:

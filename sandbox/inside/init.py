@@ -26,7 +26,7 @@ import types
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import lane, plain, rlimits
+from sandbox.inside import lane, plain, rlimits, root
 from sandbox.inside.confinement import Confinement
 from sandbox.inside.processes import below, kill_family, snapshot, wipe
 from sandbox.inside.quota import Quota
@@ -104,7 +104,7 @@ def _set_up(
     if confinement.namespaces:
         privileges.become(USER, USER)
         privileges.lock_capabilities()
-        tree = _furnish(request, loopback=confinement.loopback)
+        tree = _furnish(request, confinement)
     else:
         tree = plain.move_in(request)
     os.chdir(WORKSPACE if confinement.namespaces else f"{request['folder']}{WORKSPACE}")
@@ -119,12 +119,14 @@ def _set_up(
     return tree, oom_score
 
 
-def _furnish(request: dict[str, Any], *, loopback: bool) -> int:
+def _furnish(request: dict[str, Any], confinement: Confinement) -> int:
     """Give the session what its namespaces are for; return a descriptor of its writable file system."""
     _forbid_namespaces()
+    if confinement.layers:
+        root.enter(confinement.layers)
     tree = _mount_writable(request["disk_bytes"], request["disk_inodes"])
     mounts.mount("proc", "/proc", "proc", mounts.NOSUID | mounts.NODEV | mounts.NOEXEC, "subset=pid")
-    if loopback:
+    if confinement.loopback:
         _raise_loopback()
     return tree
 

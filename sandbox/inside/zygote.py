@@ -22,7 +22,7 @@ import time
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import heap, init, lane, rlimits
+from sandbox.inside import guard, heap, init, lane, rlimits, root
 from sandbox.inside.confinement import Confinement
 from sandbox.inside.processes import END_SECONDS, wipe, wipe_after
 from sandbox.linux import namespaces, privileges
@@ -63,6 +63,7 @@ class Zygote:
         self._spec = spec
         self._steering = steering
         self._sessions: dict[int, str] = {}
+        self._guarded: list[int] = []
         self._forks_into_groups = True
         self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -85,7 +86,8 @@ class Zygote:
         lane.make_ready()
         rlimits.set_common()
         self._toolbox = lane.load_toolbox(self._spec["handlers"])
-        self._confinement = Confinement.of(self._spec)
+        why_shared = self._part_sessions() if self._spec["namespaces"] else ""
+        self._confinement = Confinement.of(self._spec, own_root=self._spec["namespaces"] and not why_shared)
         if not self._confinement.namespaces:
             privileges.adopt_orphans()
         lane.rehearse(self._toolbox, self._spec["rehearsal"])
@@ -100,8 +102,19 @@ class Zygote:
                 "python": sys.version.split()[0],
                 "landlock": self._confinement.landlock,
                 "preload_seconds": times,
+                "why_shared": why_shared,
             },
         )
+
+    def _part_sessions(self) -> str:
+        """See to it that no lock of one session is met by another; return what stands in the way, or ''."""
+        refused = root.why_not(root.layers_of(self._spec), self._proc, init.USER)
+        if not refused:
+            try:
+                self._guarded = guard.occupy()
+            except OSError as error:
+                refused = str(error)
+        return refused
 
     def serve(self) -> None:
         """Answer requests and report deaths until the server hangs up; does not return."""

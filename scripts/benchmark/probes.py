@@ -15,6 +15,7 @@ from sandbox.box import Box
 from sandbox.launcher import Launcher
 from sandbox.observation import Outcome
 from sandbox.profile import Profile
+from sandbox.syscall_policy import Locks
 from sandbox.tiers import Tier
 from scripts.benchmark.commands import CODE
 from scripts.benchmark.http import Client
@@ -136,10 +137,15 @@ def posture_timed(samples: Samples) -> Iterator[None]:
     check = posture.check
 
     def timed(
-        pids: tuple[int, ...], outside_user: int, *, tier: Tier = "full", group: str | None = None
+        pids: tuple[int, ...],
+        outside_user: int,
+        *,
+        tier: Tier = "full",
+        group: str | None = None,
+        locks: Locks = "own",
     ) -> None:
         with samples.time("posture"):
-            check(pids, outside_user, tier=tier, group=group)
+            check(pids, outside_user, tier=tier, group=group, locks=locks)
 
     posture.check = timed
     try:

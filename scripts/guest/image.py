@@ -3,12 +3,13 @@
 In it: this checkout, its .venv, the interpreter, the commands that tests and sandboxes use, and the shared
 libraries of all of these. Each has the path that it has here, so .venv works as it stands.
 
-Usage: ``python scripts/guest/image.py IMAGE FOLDER [ARGUMENT...]``, with an empty folder to gather in. The
-arguments are for pytest in the guest.
+Usage: ``python scripts/guest/image.py IMAGE FOLDER MODULE [ARGUMENT...]``, with an empty folder to gather in
+and the kernel's module for overlay file systems. The arguments are for pytest in the guest.
 """
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
@@ -33,6 +34,7 @@ VENV_UNNEEDED = shutil.ignore_patterns(
     "matplotlib*", "scipy*", "pandas*", "sympy*", "numpy*", "mpmath*", "PIL", "pillow*", "kiwisolver*",
     "contourpy*", "pip", "setuptools*",
 )  # fmt: skip
+_XZ = b"\xfd7zXZ\0"
 SPACE = 256 << 20
 """Bytes of the image that stay free; it has no more blocks on this disk than are written to."""
 
@@ -86,7 +88,7 @@ class Gathering:
 
 def main() -> None:
     """Gather, then let mke2fs make an image of it."""
-    image, root = Path(sys.argv[1]), Path(sys.argv[2])
+    image, root, module = map(Path, sys.argv[1:4])
     guest = Gathering(root)
     for listed in subprocess.check_output(
         ["/usr/bin/dpkg", "--listfiles", *PACKAGES], text=True
@@ -109,7 +111,9 @@ def main() -> None:
     guest.add_libraries()
     guest.write("etc/passwd", "root:x:0:0::/root:/bin/bash\nordinary:x:61234:61234::/tmp:/bin/bash\n")
     guest.write("etc/group", "root:x:0:\nordinary:x:61234:\n")
-    guest.write("guest/arguments", "".join(f"{argument}\n" for argument in sys.argv[3:]))
+    guest.write("guest/arguments", "".join(f"{argument}\n" for argument in sys.argv[4:]))
+    packed = module.read_bytes()
+    (root / "guest/overlay.ko").write_bytes(lzma.decompress(packed) if packed.startswith(_XZ) else packed)
     guest.write("guest/checkout", f"{CHECKOUT}\n")
     for folder, _, _ in os.walk(root):
         Path(folder).chmod(0o755)  # /root is closed on most machines, and an ordinary user must get through

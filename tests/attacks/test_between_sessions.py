@@ -1,7 +1,7 @@
 """Beyond the rows: two live sessions that would tell each other something, or take something from each other.
 
 Each channel is tried both ways. Rows 47, 51 and 68 to 72 have the channels that one session meets alone:
-sockets, keyrings, IPC objects, locks and watches that are refused.
+sockets, keyrings, IPC objects and watches that are refused; and row 71 the locks, which are not met.
 """
 
 from __future__ import annotations

@@ -46,6 +46,18 @@ def test_a_package_brings_what_it_requires_and_nothing_else() -> None:
     assert not [name for name in let_in if name.endswith(".pth")]
 
 
+def test_what_is_not_worth_a_mount_is_copied_where_sessions_have_roots_of_their_own() -> None:
+    profile, target = (
+        attrs.evolve(PROFILE, packages=("typing_extensions",)),
+        f"{SITE_PACKAGES}/typing_extensions.py",
+    )
+    made = plan(profile)
+    assert Path(made["copies"][target]).read_text("utf-8").startswith("import abc")
+    assert [] == [target for target in shown(profile) if target.startswith(SITE_PACKAGES)]
+    assert any(name.endswith(".dist-info/METADATA") for name in made["copies"])
+    assert target not in plan(profile, tier="landlock", landlock=7, folder="/tmp/a-cage")["copies"]
+
+
 def test_nothing_of_the_server_is_shown_or_copied_but_the_far_side() -> None:
     made = plan()
     top = Path(cage_plan.__file__).parent.parent

@@ -119,6 +119,14 @@ def test_what_makes_a_sandbox_weaker_is_named_and_the_tier_stays() -> None:
     assert "ulimit -Hn 10496" in told.stdout
 
 
+def test_mounts_below_what_sessions_see_are_told_with_what_they_cost() -> None:
+    told = doctor(Without(hidden=("/usr/share/doc",)))
+    assert (0, "tier: full") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
+    assert "file locks: other mounts lie below /usr (/usr/share/doc), and the kernel lets no " in told.stdout
+    assert "so locks are refused to them, and SQLite does not work" in told.stdout
+    assert "without file locks ([Errno 22]" in " ".join(told.stdout.split())
+
+
 def test_an_old_landlock_is_told_with_what_it_lacks() -> None:
     told = doctor(Without(landlock=4))
     assert 0 == told.returncode, told.stdout + told.stderr

@@ -43,7 +43,7 @@ def test_a_process_that_is_not_confined_is_a_mismatch(free: int) -> None:
         (lambda pid: posture._check_status(pid, own_user(), posture._STATUS), "NoNewPrivs"),
         (posture._check_namespaces, "the user namespace"),
         (lambda pid: posture._check_maps(pid, own_user()), "uid_map"),
-        (posture._check_mounts, "mount /"),
+        (lambda pid: posture._check_mounts(pid, "overlay"), "mount /"),
     ],
     ids=["status", "namespaces", "maps", "mounts"],
 )

@@ -7,13 +7,15 @@ import errno
 import platform
 from typing import TYPE_CHECKING
 
+import pyseccomp
 import pytest
 
 from sandbox import syscall_filter
 from sandbox.errors import Unsupported
 from sandbox.observation import Outcome
 from sandbox.syscall_filter import compile_policy
-from sandbox.syscall_policy import ALLOWED, FORBIDDEN, NEEDS_MEMORY_CGROUP
+from sandbox.syscall_policy import ALLOWED, FORBIDDEN, NEEDS_MEMORY_CGROUP, Locks
+from tests.attacks.kernel import AUDIT_ARCH, Program
 from tests.sandbox.handlers import LOOPBACK, SMALL, run, value
 
 if TYPE_CHECKING:
@@ -131,6 +133,25 @@ def test_nothing_is_both_allowed_and_forbidden() -> None:
         not {"clone", "clone3", "prctl", "ioctl", "socket", "personality", "io_uring_setup", "splice"}
         & ALLOWED
     )
+
+
+@pytest.mark.parametrize(
+    ("locks", "records", "whole"),
+    [("own", "allow", "allow"), ("shared", "allow", "ENOSYS"), ("refused", "EPERM", "ENOSYS")],
+)
+def test_whose_inodes_can_be_locked_decides_what_locks_there_are(
+    locks: Locks, records: str, whole: str
+) -> None:
+    flock, fcntl = (
+        int(pyseccomp.resolve_syscall(pyseccomp.Arch.X86_64, name)) for name in ("flock", "fcntl")
+    )
+    program = Program(compile_policy(loopback=False, memory_cgroup=True, machine="x86_64", locks=locks))
+    commands = (5, 6, 7, 36, 37, 38)
+    for command in (*commands, *(command | 1 << 32 for command in commands)):
+        assert records == program.verdict(AUDIT_ARCH["x86_64"], fcntl, 3, command)
+    assert whole == program.verdict(AUDIT_ARCH["x86_64"], flock, 3, 2)
+    for command in (1024, 1026):
+        assert "ENOSYS" == program.verdict(AUDIT_ARCH["x86_64"], fcntl, 3, command)
 
 
 def test_every_set_of_options_gives_another_program() -> None:

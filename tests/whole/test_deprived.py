@@ -49,7 +49,8 @@ def test_with_the_profile_that_is_shipped_a_container_serves_rollouts_in_the_who
     with started(deprived.command(container, *SERVE), log) as process:
         server = Server(wait_for_line(process, log, r"creche: \w+ ready on (http://\S+) "), process, log)
         with server.client() as client:
-            assert "full" == client.get("/health").json()["tier"]
+            health = client.get("/health").json()
+            assert ("full", "own") == (health["tier"], health["posture"]["locks"])
             assert "{}" == client.post("/seed_session", json=ROW).text
             assert "4" == client.post("/python", json={"code": "x = 2 + 2; x"}).json()["result"]
             wrote = client.post("/bash", json={"command": "echo 4 > a.txt; ls /proc/self/fd | wc -l"})
@@ -57,6 +58,19 @@ def test_with_the_profile_that_is_shipped_a_container_serves_rollouts_in_the_who
             verdict = client.post("/verify", json={**ROW, "response": {"output": []}}).json()
         assert (1.0, "full") == (verdict["reward"], verdict["tier"])
         assert 0 == server.stop()
+
+
+def test_a_server_whose_sessions_get_no_locks_warns_at_its_start_and_says_so_when_asked(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "server.log"
+    with started(deprived.command(Without(hidden=("/usr/share/doc",)), *SERVE), log) as process:
+        server = Server(wait_for_line(process, log, r"creche: \w+ ready on (http://\S+) "), process, log)
+        with server.client() as client:
+            assert "refused" == client.get("/health").json()["posture"]["locks"]
+        assert 0 == server.stop()
+    assert "file_locks_are_refused" in log.read_text("utf-8")
+    assert "mount overlay on /run/usr: Invalid argument" in log.read_text("utf-8")
 
 
 def test_few_open_files_are_warned_of_and_the_soft_limit_is_raised(tmp_path: Path) -> None:
