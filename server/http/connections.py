@@ -10,23 +10,29 @@ Hypercorn's own way of serving (0.18) leaves five roads open that are closed her
 * A connection that speaks HTTP/2 and asks for nothing is idle for ever. Here not for longer than others.
 * An exception on one connection (HTTP/2 with a path that is not ASCII raises one) ends the server. Here it
   ends the connection.
+
+And two that cost more than a short call does: a task for each pause between two requests, which here is a
+deadline (`idling`), and three sends for each reply, each with a turn of the event loop, which here are one.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Event, RawData, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from server.http.idling import Idleness
 from server.logs import get_logger
 
 if TYPE_CHECKING:
@@ -39,6 +45,13 @@ class Connection(TCPServer):
     """One client's connection."""
 
     _has_ended = False
+    _head = b""
+
+    def __init__(self, app: ASGIWrapper, config: Config, context: WorkerContext, stream: Any) -> None:
+        """Serve `app` on `stream`."""
+        super().__init__(app, config, context, ConnectionState({}), stream)
+        self._idleness = Idleness(config.keep_alive_timeout, context.terminated)
+        self.idle_task = self._idleness  # type: ignore[assignment]  # it does what Hypercorn asks of one
 
     def hang_up(self) -> None:
         """Close the socket, whoever reads from it or writes to it just now."""
@@ -46,23 +59,61 @@ class Connection(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol wants; a connection that has ended is not kept alive for another request."""
-        if self._has_ended and isinstance(event, Updated):
-            return
-        await super().protocol_send(event)
-        if isinstance(event, RawData) and not self._has_ended:
+        if isinstance(event, RawData):
+            await self._send(event.data)
             spoken = self.protocol.protocol
-            if isinstance(spoken, H2Protocol) and spoken.idle:
-                idle = cast("Any", self.idle_task)  # whose methods Hypercorn types in part only
-                await idle.restart(self._task_group, self._idle_timeout)
+            if isinstance(spoken, H2Protocol) and spoken.idle and not self._has_ended:
+                await self._idleness.restart(self._task_group, self._idle_timeout)
+        elif not (self._has_ended and isinstance(event, Updated)):
+            await super().protocol_send(event)
+
+    async def _send(self, data: bytes) -> None:
+        """Send bytes, but for the head of a reply, which goes along with what follows it."""
+        head, self._head = self._head, b""
+        if len(data) > _SHORT:
+            await self._send_now(head)
+        elif head or not _is_head(data):
+            data = head + data
+        else:
+            self._head = data
+            return
+        await self._send_now(data)
+
+    async def _send_now(self, data: bytes) -> None:
+        """Send bytes. What the socket takes at once costs no turn of the event loop: nearly every reply."""
+        rest = memoryview(data)
+        if rest and not self.send_lock.locked():
+            with suppress(OSError):  # a connection that is broken is found to be so below
+                rest = rest[os.write(self.stream.socket.fileno(), rest) :]
+        if rest:
+            await super().protocol_send(RawData(rest))  # type: ignore[arg-type]  # Trio sends it as it is
+
+    async def _idle_timeout(self) -> None:
+        """Close it: `Idleness` has waited already."""
+        await self._initiate_server_close()
 
     async def _read_data(self) -> None:
-        await super()._read_data()
+        with suppress(trio.ClosedResourceError, trio.BrokenResourceError):
+            data = None
+            while data != b"":
+                data = bytes(await self.stream.receive_some(MAX_RECV))
+                await self.protocol.handle(RawData(data))
+        await self.protocol.handle(Closed())
         self._has_ended = True
-        await self.idle_task.stop()
+        self._idleness.end()
         spoken = self.protocol.protocol
         if isinstance(spoken, H2Protocol):
             for buffer in list(spoken.stream_buffers.values()):
                 await buffer.close()  # who waits for the client to take what is in it would wait for ever
+
+
+_SHORT = 1 << 16
+"""What is longer is not worth copying to save a send."""
+
+
+def _is_head(data: bytes) -> bool:
+    """Whether this is the head of an HTTP/1 reply that has a body, and nothing of the body."""
+    return data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-length: " in data
 
 
 async def serve_connections(
@@ -89,7 +140,7 @@ async def serve_connections(
     live: set[Connection] = set()
 
     async def handle(stream: Any) -> None:
-        connection = Connection(wrapped, config, context, ConnectionState({}), stream)
+        connection = Connection(wrapped, config, context, stream)
         live.add(connection)
         try:
             await connection.run()
