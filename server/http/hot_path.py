@@ -1,14 +1,14 @@
-"""Tool calls, answered without the web framework.
+"""A rollout's requests, answered without the web framework.
 
-They are nearly all of a rollout's requests, and the framework takes longer over one than a short call in a
-sandbox does. Only what is plainly a call of a tool that exists, with a body of a stated and allowed length,
-comes this way; whatever is odd in any respect goes to the framework, which answers tool calls by the same
-`routes.call_tool`.
+Seeds, tool calls, verdicts and closes are nearly all that is asked of a server, and the framework takes
+longer over one than a short call in a sandbox does. Only what is plainly a POST to one of these paths, with a
+body of a stated and allowed length, comes this way; whatever is odd in any respect goes to the framework,
+which answers it by the same `routes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,15 @@ import trio
 
 from server.http import routes
 from server.http.incidents import reply_to
+from server.http.operations import OPERATIONS, Post
 from server.http.visit import SCOPE_KEY, ClientGone, Visit
 from server.http.wire import Reply
 
 if TYPE_CHECKING:
     from server.http.asgi_types import App, Receive, Scope, Send
 
+Answer = Callable[[Visit, bytes, Callable[[], Awaitable[None]]], Awaitable[Reply]]
+"""What answers a request with a body, as long as its client is there: raises ClientGone when it hangs up."""
 
 _TOO_SLOW = Reply(408, b'{"detail":"Request Timeout"}')
 """As the framework says it."""
@@ -31,19 +34,22 @@ _MAX_DIGITS = 18
 
 
 class HotPath:
-    """An ASGI application for HTTP requests, around another one that gets all but plain tool calls."""
+    """An ASGI application for HTTP requests, around another one that gets all but a rollout's plain ones."""
 
     def __init__(self, app: App, tools: Collection[str], body_bytes: int, body_seconds: float) -> None:
-        """Answer calls of `tools` whose body is at most `body_bytes` long and comes within `body_seconds`."""
+        """Answer what is posted to the protocol and to `tools`, in bodies so long that come within that time."""
         self._app = app
-        self._paths = {f"/{name}": name for name in tools}
+        self._answers: dict[str, Answer] = {f"/{name}": partial(_call_tool, name) for name in tools}
+        for operation in OPERATIONS:
+            if isinstance(operation, Post):
+                self._answers[operation.path] = partial(_answer_unless, operation.answer)
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        name = self._paths.get(scope["path"])
-        if name is None or scope["method"] != "POST" or not self._is_plain(scope):
+        answer = self._answers.get(scope["path"])
+        if answer is None or scope["method"] != "POST" or not self._is_plain(scope):
             await self._app(scope, receive, send)
             return
         body: bytes | None = None
@@ -54,18 +60,48 @@ class HotPath:
         if body is None:
             return
         visit: Visit = scope[SCOPE_KEY]
-        visit.hang_up = partial(_wait_for_hang_up, receive)
         try:
-            reply = await routes.call_tool(visit, name, body)
+            reply = await answer(visit, body, partial(_wait_for_hang_up, receive))
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001  # as the framework does for its own requests
-            reply = reply_to(error, tool=name, session=visit.session_id)
+            reply = reply_to(error, path=scope["path"], session=visit.session_id)
         await _send(reply, send)
 
     def _is_plain(self, scope: Scope) -> bool:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
         return length.isdigit() and len(length) <= _MAX_DIGITS and int(length) <= self._body_bytes
+
+
+async def _call_tool(name: str, visit: Visit, body: bytes, hang_up: Callable[[], Awaitable[None]]) -> Reply:
+    visit.hang_up = hang_up
+    return await routes.call_tool(visit, name, body)
+
+
+async def _answer_unless(
+    answer: Callable[[Visit, bytes], Awaitable[Reply]],
+    visit: Visit,
+    body: bytes,
+    hang_up: Callable[[], Awaitable[None]],
+) -> Reply:
+    """Answer, unless `hang_up` returns before: then that is cancelled."""
+    outcome: Reply | Exception = ClientGone()
+
+    async def go() -> None:
+        nonlocal outcome
+        try:
+            outcome = await answer(visit, body)
+        except Exception as error:  # noqa: BLE001  # raised below, not as one of a nursery's group
+            outcome = error
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(go)
+        await hang_up()
+        nursery.cancel_scope.cancel()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 async def _read(receive: Receive) -> bytes | None:
