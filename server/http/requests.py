@@ -17,11 +17,11 @@ import attrs
 
 from server.errors import InvalidBody, NotJson
 from server.http.shapes import structure
-from server.http.splice import with_member
-from server.http.wire import Part, dump, dump_lenient, parse, parse_large, parse_object, split
-from server.receipts.receipt import request_parts, response_digest
+from server.http.pieces import parse_in_pieces, spell_members
+from server.http.wire import Part, dump, dump_lenient, join, parse_large, parse_object, split
+from server.receipts.receipt import request_parts
 from server.sessions.episodes import CloseEnvelope, Episode, SeedEnvelope, rollout_of
-from server.states.reference import METADATA_KEY, reference_in
+from server.states.reference import METADATA_KEY, reference_in, without_reference
 from tools.shapes import is_dict
 
 
@@ -128,17 +128,17 @@ class CloseRequest:
 
 @attrs.frozen
 class VerifyRequest:
-    """A parsed `/verify`.
+    """A parsed `/verify`. What it does with a long body takes long: see `size`.
 
     Attributes:
         body: all of it but the response, parsed.
-        raw: all of it, as it came.
         row: its identity.
+        size: bytes of all of it.
     """
 
     body: Mapping[str, Any] = attrs.field(repr=False)
-    raw: bytes = attrs.field(repr=False)
     row: Row
+    size: int
     _values: Mapping[str, Part] = attrs.field(alias="values", repr=False)
 
     @classmethod
@@ -149,8 +149,8 @@ class VerifyRequest:
             NotJson, InvalidBody: see there.
         """
         values = split(raw)
-        body = {key: parse(bytes(value), lenient=True) for key, value in values.items() if key != "response"}
-        return cls(body, raw, Row.of(body), values)
+        body = {key: parse_in_pieces(value) for key, value in values.items() if key != "response"}
+        return cls(body, Row.of(body), len(raw), values)
 
     def check(self) -> None:
         """Find out whether this can be judged and told of at all.
@@ -160,7 +160,7 @@ class VerifyRequest:
             NotJson: it cannot be read, or something is nested too deeply to have a digest.
         """
         try:
-            _ = self.parts, self._told
+            _ = self.parts, self.response_digest
         except RecursionError:
             msg = "The body is nested too deeply."
             raise NotJson(msg) from None
@@ -170,20 +170,21 @@ class VerifyRequest:
         """A digest for each key of the body, but for the response: what a receipt says of it."""
         return request_parts(self.body)
 
-    @property
+    @cached_property
     def response_digest(self) -> str:
         """The digest of the response as it was before a reference was put into it."""
-        return self._told[0]
+        bare = without_reference({"metadata": self._metadata})
+        members = {key: value for key, value in self._response.items() if key != "metadata"}
+        members |= {key: dump_lenient(value) for key, value in bare.items()}
+        code = hashlib.sha256()
+        for piece in spell_members(members):
+            code.update(piece)
+        return code.hexdigest()
 
     @property
     def reference(self) -> str | None:
         """The reference to a captured state that the response carries, if it does."""
-        return self._told[1]
-
-    @cached_property
-    def _told(self) -> tuple[str, str | None]:
-        response = self.response
-        return response_digest(response), reference_in(response)
+        return reference_in({"metadata": self._metadata})
 
     @property
     def response(self) -> Mapping[str, Any]:
@@ -192,15 +193,24 @@ class VerifyRequest:
         Raises:
             NotJson, InvalidBody: it cannot be read, or there is none.
         """
-        response = parse_large(self._values.get("response", b"null"))
-        if is_dict(response):
-            return response
+        return {key: parse_in_pieces(value) for key, value in self._response.items()}
+
+    @cached_property
+    def _response(self) -> Mapping[str, Part]:
+        """The members of the response, as they came."""
+        text = self._values.get("response", b"null")
+        if bytes(memoryview(text)[:1]) == b"{":
+            return split(text)
         kind, words = (
             ("missing", "Field required")
-            if response is None
+            if parse_large(text) is None
             else ("dict_type", "Input should be a valid dictionary")
         )
         raise InvalidBody([{"type": kind, "loc": ["body", "response"], "msg": words, "input": None}])
+
+    @property
+    def _metadata(self) -> Any:
+        return parse_large(self._response.get("metadata", b"null"))
 
     def echo(self, fields: Mapping[str, Any], reference: str | None = None) -> bytes:
         """Return the reply: the body's values as they came, and `fields`, which win where both have a key.
@@ -210,23 +220,19 @@ class VerifyRequest:
             reference: to the captured state; it goes into ``response.metadata``, where it stays when the
                 rollout is stored.
         """
-        is_new = reference is not None and reference != self.reference
-        values = self._with(reference) if is_new and reference is not None else self._values
         pieces: list[Part] = []
-        for key, value in values.items():
+        for key, value in self._values.items():
             if key not in fields:
-                pieces += (b"," if pieces else b"{", dump(key), b":", value)
+                told = self._response_with(reference) if key == "response" and reference else [value]
+                pieces += (b"," if pieces else b"{", dump(key), b":", *told)
         opening = b"" if pieces else b"{"
         return b"".join((*pieces, b"," if pieces and fields else opening, dump(fields)[1:]))
 
-    def _with(self, reference: str) -> Mapping[str, Part]:
-        """Return the values with a reference in the response; but for that, byte by byte as they came."""
-        raw = with_member(self.raw, ("response", "metadata"), METADATA_KEY, reference)
-        if raw is not None:
-            return split(raw)
-        response = self.response
-        metadata = response.get("metadata")
+    def _response_with(self, reference: str) -> list[Part]:
+        """Return the response with a reference in it, in pieces; all its other values are as they came."""
+        members, metadata = self._response, self._metadata
         if metadata is not None and not is_dict(metadata):
-            return self._values  # there is no place for one
-        metadata = {**(metadata or {}), METADATA_KEY: reference}
-        return {**self._values, "response": dump_lenient({**response, "metadata": metadata})}
+            return join(members)  # there is no place for one
+        kept = {} if metadata is None else split(members["metadata"])
+        kept = {**kept, METADATA_KEY: dump(reference)}
+        return join({**members, "metadata": b"".join(join(kept))})

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from server.aggregation.report import aggregate
+from server.apart import apart
 from server.errors import InvalidBody, NoSuchTool
 from server.http.requests import CloseRequest, SeedRequest, VerifyRequest
 from server.http.wire import Reply, dump, parse, parse_object
@@ -77,9 +79,18 @@ async def verify(visit: Visit, body: bytes) -> Reply:
     200 with the whole body again and the verdict's fields; ``mask_sample`` among them when the rollout must
     not count. 404 as for an unknown tool when the row is not the seeded one, 422 without a response.
     """
+    ground = visit.sessions.ground
+    with ground.work:
+        request = await apart(len(body), partial(_read_verify, body), ground.long_bodies)
+        fields = await visit.sessions.finish(visit.known_id, request)
+        echo = partial(request.echo, fields, fields["receipt"]["state"])
+        return Reply(200, await apart(len(body), echo, ground.long_bodies))
+
+
+def _read_verify(body: bytes) -> VerifyRequest:
     request = VerifyRequest.parse(body)
-    fields = await visit.sessions.finish(visit.known_id, request)
-    return Reply(200, request.echo(fields, fields["receipt"]["state"]))
+    request.check()
+    return request
 
 
 async def close_session(visit: Visit, body: bytes) -> Reply:

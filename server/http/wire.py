@@ -87,7 +87,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def split(body: bytes) -> Mapping[str, Part]:
+def split(body: Part) -> Mapping[str, Part]:
     """Return the values of the JSON object in `body` by their keys, each as it came.
 
     What is nested deeper is checked for its syntax at most: a value may turn out unreadable later.
@@ -98,7 +98,15 @@ def split(body: bytes) -> Mapping[str, Part]:
     try:
         return _PARTS.decode(body)
     except (msgspec.MsgspecError, RecursionError):  # as above; then each value is written anew
-        return {key: dump_lenient(value) for key, value in parse_object(body).items()}
+        return {key: dump_lenient(value) for key, value in parse_object(bytes(body)).items()}
+
+
+def join(members: Mapping[str, Part]) -> list[Part]:
+    """Return the JSON object with these members, in pieces that are to be put together."""
+    pieces: list[Part] = []
+    for key, value in members.items():
+        pieces += (b"," if pieces else b"{", dump(key), b":", value)
+    return [*pieces, b"}" if pieces else b"{}"]
 
 
 def dump_lenient(value: Any) -> bytes:

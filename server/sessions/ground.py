@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from server.settings import Settings
 
 
+LONG_BODIES = 2
+
+
 @attrs.define(eq=False)
 class Work:
     """Counts seeds, calls and verdicts in progress: each begins and ends, or is a ``with`` block.
@@ -60,6 +63,7 @@ class Ground:
         slots: one for each sandbox that may be open at once; who waits gets one in the order of coming.
         queue_seconds: how long a seed may wait for a slot.
         stopping: set when the server cuts off what still runs.
+        long_bodies: one for each long body that may be read at once, which takes several times its length.
         work: what is in progress, so that a shutdown can wait for it.
     """
 
@@ -68,6 +72,7 @@ class Ground:
     launcher: Launcher
     slots: trio.CapacityLimiter
     queue_seconds: float
+    long_bodies: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(LONG_BODIES))
     work: Work = attrs.field(factory=Work)
     stopping: trio.Event = attrs.field(factory=trio.Event)
 

@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from sandbox.final_state import FinalState
+from server.apart import apart
 from server.errors import Failure
 from server.http.shapes import structure
 from server.logs import get_logger
@@ -128,7 +129,8 @@ class Verdicts:
         self, session_id: str | None, task: Any, request: VerifyRequest, state: FinalState
     ) -> dict[str, Any]:
         async with self._judging:
-            return await self._judge.judge(session_id, task, request.response, state)
+            response = await apart(request.size, lambda: request.response, self._ground.long_bodies)
+            return await self._judge.judge(session_id, task, response, state)
 
     def _signed(
         self,

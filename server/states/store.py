@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import trio
-
+from server.apart import LONG_BYTES, apart
 from server.logs import get_logger
 from server.states.packing import DamagedError, KeptState, pack, unpack
 from server.states.reference import ReferenceSigner
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 log = get_logger("states")
 T = TypeVar("T")
-
-_LONG = 256 * 1024
-"""What is longer is worked on in a thread, or all others would wait for it."""
 
 
 class States:
@@ -68,13 +64,13 @@ class States:
         if not self.keeps:
             return None
         size = sum(len(captured.data) for captured in kept.final_state.files.values())
-        data, digest = await self._apart(lambda: _packed(kept), size)
+        data, digest = await apart(size, lambda: _packed(kept))
         if len(data) > self._keep_bytes:
             log.warning("state not kept: larger than reverify_bytes", session=kept.session, bytes=len(data))
             return None
         self._trim(len(data))
         try:
-            await self._apart(lambda: self._shelf.put(digest, data), len(data), touches_disk=True)
+            await self._at_the_shelf(len(data), lambda: self._shelf.put(digest, data))
         except OSError as error:
             log.error("state not kept", session=kept.session, reason=error.strerror)  # noqa: TRY400  # it says all
             return None
@@ -96,16 +92,14 @@ class States:
         if entry is None:
             return None
         try:
-            data = await self._apart(lambda: self._shelf.get(digest), entry.size, touches_disk=True)
+            data = await self._at_the_shelf(entry.size, lambda: self._shelf.get(digest))
         except OSError as error:
             msg = f"it cannot be read: {error.strerror}"
             raise DamagedError(msg) from error
-        return None if data is None else await self._apart(lambda: _checked(data, digest), len(data))
+        return None if data is None else await apart(len(data), lambda: _checked(data, digest))
 
-    async def _apart(self, work: Callable[[], T], size: int, *, touches_disk: bool = False) -> T:
-        if size < _LONG and (self._shelf.in_memory or not touches_disk):
-            return work()
-        return await trio.to_thread.run_sync(work)
+    async def _at_the_shelf(self, size: int, work: Callable[[], T]) -> T:
+        return await apart(size if self._shelf.in_memory else max(size, LONG_BYTES), work)
 
     def _trim(self, more: int = 0) -> None:
         """Let go of the oldest states until the bounds hold, with room for `more` bytes."""
