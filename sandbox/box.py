@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import trio
 
+from sandbox.call_log import CallLog
 from sandbox.cage import GONE_SECONDS, Birth, Cage
 from sandbox.capture import capture_workspace
 from sandbox.cgroups import Group
@@ -23,7 +24,7 @@ from sandbox.lane import Exchange, Lane
 from sandbox.lane_orders import ORDER_SECONDS, end_lane, start_lane
 from sandbox.limits import Limits
 from sandbox.line import Line
-from sandbox.observation import CallRecord, Ending, Observation, Outcome
+from sandbox.observation import Ending, Observation, Outcome
 from sandbox.pidfd import HeldProcess
 from sandbox.posture import Posture
 from sandbox.profile import Profile
@@ -49,12 +50,21 @@ class Box:
     _group: Group | None = attrs.field(alias="group")
     _lanes: dict[str, Lane] = attrs.field(alias="lanes")
     _turns: dict[str, trio.Lock] = attrs.field(factory=dict[str, trio.Lock])
-    _calls: list[CallRecord] = attrs.field(factory=list[CallRecord])
+    _log: CallLog = attrs.field(init=False)
     _ending: Ending | None = None
     _final: FinalState | None = None
     _finishing: trio.Lock = attrs.field(factory=trio.Lock)
     _out_of_memory_seen: int = 0
     _lanes_cpu_seconds: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        """Begin the log."""
+        self._log = CallLog(self.limits.log_bytes)
+
+    @property
+    def is_log_full(self) -> bool:
+        """Whether the log has no room for one more call. A call is possible all the same."""
+        return self._log.is_full
 
     async def call(
         self,
@@ -98,7 +108,7 @@ class Box:
         finally:
             turn.release()
         if is_logged:
-            self._calls.append(CallRecord(tool, arguments, observation))
+            self._log.add(tool, arguments, observation)
         return observation
 
     async def _call_on(
@@ -235,7 +245,8 @@ class Box:
             files=files,
             rejected=rejected,
             ended_by=await self.wait_ended(),
-            calls=tuple(self._calls),
+            calls=tuple(self._log.records),
+            log_bytes=self._log.size,
             usage=Usage(
                 cpu_seconds=self._cpu_seconds(),
                 peak_memory_bytes=self._group.peak_memory_bytes() if self._group else None,

@@ -51,6 +51,7 @@ class FinalState:
         rejected: what was not captured, and why, sorted by path.
         ended_by: the road by which the session ended.
         calls: the log of calls, in order, as the server saw them.
+        log_bytes: how much of `limits.log_bytes` that log takes.
         usage: what it used.
         claims: what the session said of itself just before it was killed, name to text: its word only.
     """
@@ -59,6 +60,7 @@ class FinalState:
     rejected: tuple[Rejected, ...] = ()
     ended_by: Ending = Ending.FINISHED
     calls: tuple[CallRecord, ...] = ()
+    log_bytes: int = 0
     usage: Usage = attrs.field(factory=Usage)
     claims: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
@@ -74,6 +76,11 @@ class FinalState:
         if default is None:
             raise KeyError(path)
         return default
+
+    @property
+    def size(self) -> int:
+        """How many bytes of memory it takes, about: the files and the log."""
+        return self.log_bytes + sum(len(captured.data) for captured in self.files.values())
 
     @property
     def digest(self) -> str:

@@ -45,6 +45,8 @@ class Limits:
         disk_inodes: files and directories in the same.
         output_bytes: what is kept of each stream of one call (its head and its tail).
         flood_bytes: what one stream of one call may print before the call is stopped as `output_limit`.
+        log_bytes: the log of calls, in memory. What calls brought back is left out of it first, the oldest first;
+            then arguments; a session whose log has no room for the name of one more call takes no more.
         final_state_bytes: content captured after death.
         final_state_files: files captured after death.
     """
@@ -58,6 +60,7 @@ class Limits:
     disk_inodes: int = attrs.field(default=16_384, validator=_whole)
     output_bytes: int = attrs.field(default=64 * KIB, validator=_whole)
     flood_bytes: int = attrs.field(default=64 * MIB, validator=_whole)
+    log_bytes: int = attrs.field(default=16 * MIB, validator=_whole)
     final_state_bytes: int = attrs.field(default=64 * MIB, validator=_whole)
     final_state_files: int = attrs.field(default=4096, validator=_whole)
 

@@ -65,8 +65,17 @@ class Observation:
 
 @attrs.frozen
 class CallRecord:
-    """One call as the server saw it: not what the guest says of it."""
+    """One call as the server saw it: not what the guest says of it.
+
+    Attributes:
+        tool: its name.
+        arguments: what it was given.
+        observation: what it brought back.
+        left_out: what the log had no room for, by its name here or in the observation, and its digest
+            (`sandbox.call_log.digest`). In its place stands what means nothing: ``{}``, None or ``""``.
+    """
 
     tool: str
     arguments: Mapping[str, Any]
     observation: Observation
+    left_out: Mapping[str, str] = attrs.field(factory=dict[str, str])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = get_logger("answers")
 
 _LOST = "The sandbox of this session was lost through no fault of yours. The session cannot be continued."
+LOG_FULL = "This session has made as many calls as its log can hold. It takes no more, but can be verified."
 _OVERLOADED = "The server is short of resources, through no fault of yours. Try the same again in a moment."
 
 

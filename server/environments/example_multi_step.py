@@ -69,7 +69,7 @@ def _handed_in(rollout: Rollout[SynonymTask]) -> list[int]:
     """
     for call in reversed(rollout.calls):
         if call.tool == FINAL_TOOL:
-            return list(call.arguments["synonym_values"])
+            return list(call.arguments.get("synonym_values", ()))  # not there if the log had no room
     output = rollout.response.get("output")
     for item in reversed(output if is_array(output) else []):
         if is_object(item) and item.get("type") == "function_call" and item.get("name") == FINAL_TOOL:

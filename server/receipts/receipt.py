@@ -127,4 +127,5 @@ def _calls(kept: KeptState) -> dict[str, Any]:
         "claims": dict(state.claims),
     }
     events = [seed, *map(call_event, state.calls), end]
-    return {"count": len(state.calls), "chain": head(events)}
+    left_out = sum(bool(call.left_out) for call in state.calls)
+    return {"count": len(state.calls), "left_out": left_out, "chain": head(events)}

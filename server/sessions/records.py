@@ -105,7 +105,7 @@ class Records:
         """Start the clock of a session that is over."""
         self._ended.append((trio.current_time(), session, name))
         if session.final_state is not None and session.judging is None:
-            self._unjudged[session.id] = sum(len(file.data) for file in session.final_state.files.values())
+            self._unjudged[session.id] = session.final_state.size
         self._trim()
 
     def note_verdict(self, session: LiveSession) -> None:

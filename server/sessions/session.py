@@ -23,9 +23,9 @@ import trio
 
 from sandbox.errors import Gone, WouldNotStart
 from sandbox.observation import Ending
-from server.answers import answer, why_not
+from server.answers import LOG_FULL, answer, why_not
 from server.environment import Session
-from server.errors import Failure, NoSuchTool, Overloaded, TooManyCalls
+from server.errors import Failure, NoSuchTool, Overloaded, SessionOver, TooManyCalls
 from server.http.wire import refusal
 from server.logs import get_logger
 from server.sessions.claims import ask_for_variables
@@ -78,8 +78,7 @@ class LiveSession:
         seeded: set when the seed can be answered.
         over: set when nothing of its sandbox is left.
         failure: why its rollout must be masked, if it must.
-        final_state: what it left behind, once over, unless there is a failure; None again once there is a
-        verdict.
+        final_state: what it left behind, once over without a failure; None again once there is a verdict.
         verdict: the fields of its verify reply, once there are some.
         waiting_seeds: requests that wait for `seeded`.
         is_claimed: whether anybody can address it: its id has reached a client, or the client chose it.
@@ -176,6 +175,8 @@ class LiveSession:
         if self._calling >= MAX_CALLS:
             msg = f"This session has {MAX_CALLS} calls in progress already. Wait for one of them."
             raise TooManyCalls(msg)
+        if self._box.is_log_full:
+            raise SessionOver(LOG_FULL)
         exchange = Exchange()
         self._memory.remember(exchange, key, name)
         self._calling += 1
@@ -185,12 +186,11 @@ class LiveSession:
         return exchange
 
     async def _take_a_slot(self) -> None:
-        with trio.move_on_after(self._ground.queue_seconds) as patience:
+        seconds = self._ground.queue_seconds
+        with trio.move_on_after(seconds) as patience:
             await self._ground.slots.acquire_on_behalf_of(self)
         if patience.cancelled_caught:
-            self._fail(
-                "provider_unavailable", f"no sandbox became free within {self._ground.queue_seconds:g} s"
-            )
+            self._fail("provider_unavailable", f"no sandbox became free within {seconds:g} s")
             return
         try:
             await self._open()

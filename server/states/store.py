@@ -63,8 +63,7 @@ class States:
         """Keep a state and return the reference to it; None if it was not kept, which the log explains."""
         if not self.keeps:
             return None
-        size = sum(len(captured.data) for captured in kept.final_state.files.values())
-        data, digest = await apart(size, lambda: _packed(kept))
+        data, digest = await apart(kept.final_state.size, lambda: _packed(kept))
         if len(data) > self._keep_bytes:
             log.warning("state not kept: larger than reverify_bytes", session=kept.session, bytes=len(data))
             return None
