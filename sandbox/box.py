@@ -14,8 +14,8 @@ from typing import Any
 import attrs
 import trio
 
-from sandbox.call_log import CallLog
 from sandbox.cage import GONE_SECONDS, Birth, Cage
+from sandbox.call_log import CallLog
 from sandbox.capture import capture_workspace
 from sandbox.cgroups import Group
 from sandbox.errors import Exhausted, Gone

@@ -79,7 +79,8 @@ class CallLog:
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of a value's JSON, with sorted keys, without blanks, in ASCII."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
+    spelled = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(spelled.encode("ascii")).hexdigest()
 
 
 def _without_outputs(record: CallRecord) -> CallRecord:

@@ -45,8 +45,8 @@ class Limits:
         disk_inodes: files and directories in the same.
         output_bytes: what is kept of each stream of one call (its head and its tail).
         flood_bytes: what one stream of one call may print before the call is stopped as `output_limit`.
-        log_bytes: the log of calls, in memory. What calls brought back is left out of it first, the oldest first;
-            then arguments; a session whose log has no room for the name of one more call takes no more.
+        log_bytes: the log of calls, in memory. What calls brought back is left out of it first, the oldest
+            before the others, then arguments; a log with no room for one more name ends the calls.
         final_state_bytes: content captured after death.
         final_state_files: files captured after death.
     """

@@ -37,7 +37,7 @@ class HotPath:
     """An ASGI application for HTTP requests, around another one that gets all but a rollout's plain ones."""
 
     def __init__(self, app: App, tools: Collection[str], body_bytes: int, body_seconds: float) -> None:
-        """Answer what is posted to the protocol and to `tools`, in bodies so long that come within that time."""
+        """Answer what is posted to the protocol and to `tools`, if the body is no longer and no later."""
         self._app = app
         self._answers: dict[str, Answer] = {f"/{name}": partial(_call_tool, name) for name in tools}
         for operation in OPERATIONS:
@@ -85,20 +85,22 @@ async def _answer_unless(
     hang_up: Callable[[], Awaitable[None]],
 ) -> Reply:
     """Answer, unless `hang_up` returns before: then that is cancelled."""
-    outcome: Reply | Exception = ClientGone()
+    outcomes: list[Reply | Exception] = []
 
     async def go() -> None:
-        nonlocal outcome
         try:
-            outcome = await answer(visit, body)
+            outcomes.append(await answer(visit, body))
         except Exception as error:  # noqa: BLE001  # raised below, not as one of a nursery's group
-            outcome = error
+            outcomes.append(error)
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(go)
         await hang_up()
         nursery.cancel_scope.cancel()
+    if not outcomes:
+        raise ClientGone
+    (outcome,) = outcomes
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 if TYPE_CHECKING:
-    from hypercorn.typing import Event, TaskGroup
+    from hypercorn.typing import Event
 
 
 @attrs.define(eq=False)
@@ -31,11 +31,11 @@ class Idleness:
     _is_watched: bool = False
     _has_ended: bool = False
 
-    async def restart(self, task_group: TaskGroup, action: Callable[[], Awaitable[Any]]) -> None:
+    async def restart(self, task_group: Any, action: Callable[[], Awaitable[Any]]) -> None:
         """Begin a pause.
 
         Args:
-            task_group: the connection's.
+            task_group: the connection's, a `hypercorn.typing.TaskGroup`.
             action: closes the connection; that of the first pause counts.
         """
         self._is_idle = True

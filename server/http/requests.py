@@ -16,8 +16,8 @@ from typing import Any
 import attrs
 
 from server.errors import InvalidBody, NotJson
-from server.http.shapes import structure
 from server.http.pieces import parse_in_pieces, spell_members
+from server.http.shapes import structure
 from server.http.wire import Part, dump, dump_lenient, join, parse_large, parse_object, split
 from server.receipts.receipt import request_parts
 from server.sessions.episodes import CloseEnvelope, Episode, SeedEnvelope, rollout_of
@@ -233,6 +233,6 @@ class VerifyRequest:
         members, metadata = self._response, self._metadata
         if metadata is not None and not is_dict(metadata):
             return join(members)  # there is no place for one
-        kept = {} if metadata is None else split(members["metadata"])
-        kept = {**kept, METADATA_KEY: dump(reference)}
+        kept: dict[str, Part] = {} if metadata is None else dict(split(members["metadata"]))
+        kept[METADATA_KEY] = dump(reference)
         return join({**members, "metadata": b"".join(join(kept))})

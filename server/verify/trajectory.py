@@ -30,7 +30,7 @@ class ExpectedCall:
     arguments: Mapping[str, Any] | None = None
 
     def matches(self, call: CallRecord, tolerance: float = 0.0) -> bool:
-        """Whether `call` is it. One whose arguments the log had no room for is none with certain arguments."""
+        """Whether `call` is it. Arguments that the log had no room for are no certain ones."""
         if plain_name(self.tool) != plain_name(call.tool):
             return False
         if self.arguments is not None and "arguments" in call.left_out:

@@ -56,7 +56,9 @@ def test_arguments_go_when_all_outputs_are_gone() -> None:
 
 
 def test_outcomes_are_kept_whatever_goes() -> None:
-    late = Observation(outcome=Outcome.TIMEOUT, stdout="x" * KIB, truncated=("stdout",), interpreter_reset=True)
+    late = Observation(
+        outcome=Outcome.TIMEOUT, stdout="x" * KIB, truncated=("stdout",), interpreter_reset=True
+    )
     (record,) = filled(KIB, ("z" * KIB, late)).records
     kept = record.observation
     assert (Outcome.TIMEOUT, ("stdout",), True) == (kept.outcome, kept.truncated, kept.interpreter_reset)
@@ -79,7 +81,9 @@ def test_it_is_full_when_names_alone_have_no_room(argument: Any) -> None:
     assert 32 < len(log.records) <= 64 * KIB // RECORD_BYTES
 
 
-@pytest.mark.parametrize("value", [[[]] * 20_000, {str(number): 1.5 for number in range(20_000)}, ["é" * 5000] * 9])
+@pytest.mark.parametrize(
+    "value", [[[]] * 20_000, {str(number): 1.5 for number in range(20_000)}, ["é" * 5000] * 9]
+)
 def test_it_never_takes_more_than_its_room(value: Any) -> None:
     log = CallLog(256 * KIB)
     while not log.is_full:

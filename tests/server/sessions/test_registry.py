@@ -50,7 +50,8 @@ async def test_a_rollout_is_seeded_played_and_judged(player: Player) -> None:
     assert {"count": 2, "calls": 1} == await player.call("add", by=1)
     assert {"count": 3, "calls": 2} == await player.call("add", by=1)
     fields = await player.verify({"expected": 3, "start": 1}, "bye")
-    assert {"count": 2, "left_out": 0, "chain": fields["receipt"]["calls"]["chain"]} == fields.pop("receipt")["calls"]
+    calls = fields.pop("receipt")["calls"]
+    assert {"count": 2, "left_out": 0, "chain": calls["chain"]} == calls
     assert {
         "reward": 1.0,
         "count": 3,
