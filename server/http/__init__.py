@@ -1,10 +1,11 @@
 """HTTP: from bytes on a connection to a verb of the sessions, and back.
 
-    connections (Hypercorn's) → front → hot_path for tool calls, Quart (app) for everything else
+    connections (Hypercorn's) → front → hot_path for a rollout's requests, Quart (app) for everything else
         → routes → the registry of sessions
 
 `front` is the outermost ASGI application: it strips the rollout prefix and bounds bodies. `hot_path` answers
 what is asked most often without the framework in between. A request's `Visit` holds what both need of it:
-cookie, names, whether its client is still there. `wire` and `requests` know JSON, `routes` what each route
-means, and `operations` lists them once, for the application and for its description.
+cookie, names, whether its client is still there. `wire` and `requests` know JSON, `pieces` JSON of many
+megabytes, `routes` what each route means, and `operations` lists them once, for the application and for its
+description.
 """

@@ -59,16 +59,19 @@ class Connection(TCPServer):
 
     async def protocol_send(self, event: Event) -> None:
         """Do what the protocol wants; a connection that has ended is not kept alive for another request."""
-        if isinstance(event, RawData):
-            await self._send(event.data)
-            spoken = self.protocol.protocol
-            if isinstance(spoken, H2Protocol) and spoken.idle and not self._has_ended:
-                await self._idleness.restart(self._task_group, self._idle_timeout)
-        elif not (self._has_ended and isinstance(event, Updated)):
+        spoken = self.protocol.protocol
+        if not isinstance(event, RawData):
+            if not (self._has_ended and isinstance(event, Updated)):
+                await super().protocol_send(event)
+        elif isinstance(spoken, H2Protocol):
             await super().protocol_send(event)
+            if spoken.idle and not self._has_ended:
+                await self._idleness.restart(self._task_group, self._idle_timeout)
+        else:
+            await self._send(event.data)
 
     async def _send(self, data: bytes) -> None:
-        """Send bytes, but for the head of a reply, which goes along with what follows it."""
+        """Send bytes of HTTP/1, but for the head of a reply, which goes along with what follows it."""
         head, self._head = self._head, b""
         if len(data) > _SHORT:
             await self._send_now(head)
@@ -112,7 +115,7 @@ _SHORT = 1 << 16
 
 
 def _is_head(data: bytes) -> bool:
-    """Whether this is the head of an HTTP/1 reply that has a body, and nothing of the body."""
+    """Whether this is the head of a reply that has a body, and nothing of the body."""
     return data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-length: " in data
 
 

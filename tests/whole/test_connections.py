@@ -96,3 +96,18 @@ def test_a_refusal_that_needs_no_body_leaves_the_connection_for_the_next_request
         while more := connection.recv(1 << 16):
             data += more
     assert [b"405", b"200"] == [reply[:3] for reply in data.split(b"HTTP/1.1 ")[1:]]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [(b"/seed_session", 200), (b"/python", 404), (b"/nothing", 404)], ids=repr
+)
+def test_a_reply_comes_in_one_piece(server: Server, path: bytes, status: int) -> None:
+    with connect(server) as connection:
+        for _ in range(5):
+            body = json.dumps(ROW).encode()
+            connection.sendall(
+                b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (path, len(body), body)
+            )
+            head, _, told = connection.recv(1 << 16).partition(b"\r\n\r\n")
+            assert b"HTTP/1.1 %d" % status == head[:12]
+            assert f"content-length: {len(told)}" in head.decode().split("\r\n")
