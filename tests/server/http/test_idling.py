@@ -39,9 +39,10 @@ class Pauses:
 async def closing_after(course: Callable[[Pauses], Awaitable[None]]) -> float:
     """Return when a connection is closed by itself, in seconds from its first pause on."""
     began = trio.current_time()
+    task_group = TaskGroup()
+    pauses = Pauses(task_group)
     with trio.move_on_after(1000):
-        async with TaskGroup() as task_group:
-            pauses = Pauses(task_group)
+        async with task_group:
             await pauses.begin()
             await course(pauses)
     return round(pauses.closed_at - began, 3)
