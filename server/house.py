@@ -87,7 +87,7 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
                 cast("App", app), environment.toolbox.tools, settings.body_bytes, settings.body_seconds
             )
             if settings.mcp:
-                inner = await stack.enter_async_context(_open_mcp(inner, environment, settings.body_bytes))
+                inner = await stack.enter_async_context(_open_mcp(inner, environment, settings))
             yield House(sessions, Front(inner, sessions, cookies, offers_mcp=settings.mcp))
     except (ShelfError, KeyFileError) as error:
         raise StartupError(str(error)) from error
@@ -122,10 +122,12 @@ async def _refusal(error: SandboxError, python: str | None) -> StartupError:
     return StartupError(f"no session could be started: {causes or error}")
 
 
-def _open_mcp(app: App, environment: Environment[Any], body_bytes: int) -> AbstractAsyncContextManager[App]:
+def _open_mcp(
+    app: App, environment: Environment[Any], settings: Settings
+) -> AbstractAsyncContextManager[App]:
     try:
         from server.mcp.endpoint import open_endpoint  # noqa: PLC0415  # an extra, and slow to import
     except ImportError as error:
         msg = f"mcp = true needs the extra 'mcp', and {error.name} is missing: pip install 'creche[mcp]'"
         raise StartupError(msg) from error
-    return open_endpoint(app, environment, body_bytes)
+    return open_endpoint(app, environment, settings.body_bytes, settings.body_seconds)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from sandbox.bare import bare_exceptions
 from server.http import routes
+from server.http.bodies import once_more, read_body
 from server.http.incidents import reply_to
 from server.http.visit import SCOPE_KEY, Visit
 from server.http.wire import Reply, dump
@@ -31,26 +32,49 @@ if TYPE_CHECKING:
 
 _OK = 200
 
+_ONLY_POST = Reply(405, dump({"detail": "Method Not Allowed"}))
+"""The library would open a stream for a GET, and hold it as long as the client likes. Nothing is sent on it
+without sessions, and the protocol lets a server do without."""
+
 
 class Endpoint:
     """An ASGI application for HTTP requests, around another one that gets all but those of MCP clients."""
 
-    def __init__(self, app: App, manager: StreamableHTTPSessionManager) -> None:
-        """Hand to `manager` what is asked of `URL_PATH`."""
+    def __init__(
+        self, app: App, manager: StreamableHTTPSessionManager, body_bytes: int, body_seconds: float
+    ) -> None:
+        """Hand to `manager` what is posted to `URL_PATH`, once all of it is there."""
         self._app = app
         self._manager = manager
+        self._body_bytes = body_bytes
+        self._body_seconds = body_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["path"].rstrip("/") == URL_PATH:
-            await self._manager.handle_request(scope, receive, send)
-        else:
+        if scope["path"].rstrip("/") != URL_PATH:
             await self._app(scope, receive, send)
+            return
+        body = await read_body(receive, self._body_bytes, self._body_seconds)
+        if isinstance(body, bytes) and scope["method"] != "POST":
+            body = _ONLY_POST
+        if isinstance(body, Reply):
+            await _send(body, send)
+        elif body is not None:
+            await self._manager.handle_request(scope, once_more(body, receive), send)
 
 
 @asynccontextmanager
-async def open_endpoint(app: App, environment: Environment[Any], body_bytes: int) -> AsyncGenerator[Endpoint]:
-    """Open the endpoint in front of `app`. Leaving the block cuts off the requests in progress."""
+async def open_endpoint(
+    app: App, environment: Environment[Any], body_bytes: int, body_seconds: float
+) -> AsyncGenerator[Endpoint]:
+    """Open the endpoint in front of `app`. Leaving the block cuts off the requests in progress.
+
+    Args:
+        app: gets all that is not for MCP.
+        environment: whose tools are served.
+        body_bytes: the longest request body.
+        body_seconds: how long a body may take to come.
+    """
     tools = Tools(environment)
     server: Server[Any] = Server(
         environment.name, version=VERSION, on_list_tools=tools.list, on_call_tool=tools.call
@@ -65,7 +89,7 @@ async def open_endpoint(app: App, environment: Environment[Any], body_bytes: int
     )
     with bare_exceptions():
         async with manager.run():
-            yield Endpoint(app, manager)
+            yield Endpoint(app, manager, body_bytes, body_seconds)
 
 
 class Tools:
@@ -127,3 +151,10 @@ def _told(name: str, reply: Reply) -> types.CallToolResult:
 
 def _refused(words: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=words)], is_error=True)
+
+
+async def _send(reply: Reply, send: Send) -> None:
+    headers: list[Any] = [(b"content-type", b"application/json"), (b"allow", b"POST")]
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

@@ -27,7 +27,8 @@ IDLE = 1000
 
 @pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    settings = ("body_bytes=1000000", "body_seconds=1", "keep_alive_seconds=2", "grace_seconds=0.5")
+    bounds = ("body_bytes=1000000", "body_seconds=1", "keep_alive_seconds=2", "grace_seconds=0.5")
+    settings = (*bounds, "mcp=true")
     arguments = [argument for setting in settings for argument in ("--set", setting)]
     with creche(tmp_path_factory.mktemp("server"), *arguments) as server:
         yield server
@@ -44,7 +45,7 @@ def received(connection: socket.socket) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("path", ["python", "verify", "nothing", "health"])
+@pytest.mark.parametrize("path", ["python", "verify", "nothing", "health", "mcp"])
 def test_a_body_that_does_not_come_is_answered_408(server: Server, path: str) -> None:
     method = "GET" if path == "health" else "POST"
     with connect(server) as connection:
@@ -60,12 +61,48 @@ def test_a_head_that_does_not_come_is_hung_up_on(server: Server) -> None:
         assert b"" == received(connection)
 
 
+def test_a_body_that_comes_byte_by_byte_is_answered_408_too(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+        connection.settimeout(0.05)
+        reply = b""
+        while not reply:  # the deadline is for the whole body: no byte of it pushes it away
+            with contextlib.suppress(TimeoutError):
+                connection.sendall(b" ")
+                reply = connection.recv(1 << 16)
+        assert reply.startswith(b"HTTP/1.1 408")
+    assert_it_answers(server)
+
+
+@pytest.mark.parametrize("path", ["verify", "mcp"])
+def test_a_body_that_is_too_long_is_answered_413_and_the_connection_goes_on(
+    server: Server, path: str
+) -> None:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
+        replies = [client.post(f"/{path}", content=b" " * 2_000_000), client.get("/healthz")]
+        ports = [reply.extensions["network_stream"].get_extra_info("client_addr")[1] for reply in replies]
+    assert [413, 200] == [reply.status_code for reply in replies]
+    assert ports[0] == ports[1]
+    assert {"detail": "The request body is too large"} == replies[0].json()
+    assert "set-cookie" in replies[0].headers
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+def test_no_stream_is_held_open_for_mcp_clients(server: Server, method: str) -> None:
+    accept = {"accept": "application/json, text/event-stream"}
+    reply = httpx.request(method, f"{server.url}/mcp", headers=accept, trust_env=False, timeout=20)
+    assert (405, "POST") == (reply.status_code, reply.headers["allow"])
+
+
+@pytest.mark.parametrize("path", [b"verify", b"mcp"])
 @pytest.mark.parametrize("head", [b"Content-Length: 1073741824", b"Transfer-Encoding: chunked"])
-def test_a_body_of_a_gibibyte_is_neither_kept_nor_in_anybodys_way(server: Server, head: bytes) -> None:
+def test_a_body_of_a_gibibyte_is_neither_kept_nor_in_anybodys_way(
+    server: Server, path: bytes, head: bytes
+) -> None:
     before = resident(server.process.pid)
     chunk = b"%x\r\n" % MIB + b" " * MIB + b"\r\n" if b"chunked" in head else b" " * MIB
     with connect(server) as connection:
-        connection.sendall(b"POST /verify HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n\r\n")
+        connection.sendall(b"POST /" + path + b" HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n\r\n")
         with contextlib.suppress(ConnectionError):  # the server may hang up at any moment
             for number in range(1024):
                 connection.sendall(chunk)
