@@ -95,6 +95,24 @@ class Environment(Generic[TaskT]):
         The session's call deadline holds for each write, the session deadline for all of it.
         """
 
+    async def observe(
+        self,
+        session: Session,  # noqa: ARG002  # for subclasses to use
+        task: TaskT,  # noqa: ARG002  # likewise
+        said: Sequence[str],  # noqa: ARG002  # likewise
+    ) -> str | None:
+        """Return the next message to the model, where an agent plays by `/reset` and `/step`.
+
+        Asked at `/reset`, when nothing was said yet: None leaves the prompt as the row has it. Asked after
+        each turn of the model that calls no tool: None ends the episode, which is then verified.
+
+        Args:
+            session: it lives, and what it holds is what the model has made of it.
+            task: the row.
+            said: what the model has said in its turns without a call, in order.
+        """
+        return None
+
     async def verify(self, rollout: Rollout[TaskT]) -> Verdict:
         """Judge what a dead session left behind. Runs once per session; the verdict is remembered."""
         raise NotImplementedError
@@ -224,7 +242,7 @@ class Rollout(Generic[TaskT]):
             if not is_dict(item) or item.get("type", "message") != "message":
                 continue
             if item.get("role", "assistant") == "assistant":
-                return _text_of(item.get("content"))
+                return text_of(item.get("content"))
         return ""
 
     def open_sandbox(self, limits: Limits | None = None) -> AbstractAsyncContextManager[Box]:
@@ -236,7 +254,7 @@ class Rollout(Generic[TaskT]):
         return self._launcher.open_sandbox(self._verifier, limits)
 
 
-def _text_of(content: Any) -> str:
+def text_of(content: Any) -> str:
     """Return the text of a message's content: a string, or parts of which the text ones count."""
     if isinstance(content, str):
         return content

@@ -8,12 +8,13 @@
     ├── SeededOtherwise      the cookie's session lives, with another task
     ├── SessionOver          the session has been verified or has ended
     ├── Unauthorised         the request lacks the token that its route asks for
-    ├── TooLong              what was asked for is longer than this server sends
+    ├── TooLong              what was asked for is longer than this server sends or keeps
     └── TooManyCalls         more calls at once in one session than are kept in line
     ServerError
     ├── SessionLost          the sandbox went down under the call, through no fault of the model
     ├── Overloaded           this machine is short of something that the call needs; it was not begun
     ├── NotSeeded            no session could be had for an episode
+    ├── EpisodeLost          an episode that is played by steps has no reward, through no fault of the model
     ├── NoSandbox            a sandbox was asked for by itself, and none could be had
     └── ShuttingDown         this server is stopping
 
@@ -92,7 +93,7 @@ class Unauthorised(ClientError):
 
 
 class TooLong(ClientError):
-    """What was asked for is longer than this server sends."""
+    """What was asked for is longer than this server sends or keeps."""
 
 
 class TooManyCalls(ClientError):
@@ -109,6 +110,10 @@ class SessionLost(ServerError):
 
 class NotSeeded(ServerError):
     """An environment server asked for a session, and none could be had. It may try again."""
+
+
+class EpisodeLost(ServerError):
+    """An episode that is played by steps has no reward, through no fault of the model. Play it again."""
 
 
 class NoSandbox(ServerError):
@@ -143,6 +148,7 @@ STATUS: Mapping[type[Exception], int] = {
     SessionLost: 503,
     Overloaded: 503,
     NotSeeded: 503,
+    EpisodeLost: 503,
     NoSandbox: 503,
     ShuttingDown: 503,
 }

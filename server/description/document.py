@@ -192,6 +192,10 @@ def _answer_of(environment: Environment[Any], tool: Tool) -> type | Json:
 def _takes(body: Body) -> Json:
     if body == "row":
         return _json({"anyOf": [_named("Row"), _named("SeedEnvelope")]}) | {"required": True}
+    if body == "bare row":
+        return _json(_named("Row")) | {"required": True}
+    if body == "nothing":
+        return _json({"type": "object"}) | {"required": False}
     if body == "close":
         row = {
             "description": "The row with which the cookie's session was seeded.",
@@ -207,7 +211,15 @@ def _takes(body: Body) -> Json:
             "required": ["verify_responses"],
         }
         return _json(rollouts) | {"required": True}
-    response = {"type": "object", "description": "The trajectory. It passes through as it is."}
+    response: Json = {"type": "object", "description": "The trajectory. It passes through as it is."}
+    if body == "step":
+        items = {"type": "array", "items": {"type": "object"}}
+        response = {
+            "type": "object",
+            "description": "What the model has answered: text, or calls of tools.",
+            "properties": {"output": items},
+            "required": ["output"],
+        }
     rollout = {
         "description": "The row as it was seeded, and the response.",
         "type": "object",

@@ -120,6 +120,33 @@ class Verified:
 
 
 @attrs.frozen
+class Opened:
+    """An episode can be played by steps.
+
+    ``observation`` is a message to add to the prompt, if there is one. ``info`` says what an agent can rely
+    on: that `/close` exists, and that a step which is sent again under its id is not taken again.
+    """
+
+    info: dict[str, Any]
+    observation: str | None = None
+
+
+@attrs.frozen
+class Stepped:
+    """What the model is to be shown next, or, when ``terminated``, what the episode was worth.
+
+    ``info`` has the ``tool_outputs`` of the model's calls, each with its ``call_id``; at the end it has the
+    verdict's fields. ``truncated`` is always false: an agent that stops early knows it.
+    """
+
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+    observation: str | None = None
+
+
+@attrs.frozen
 class Report:
     """The metrics of a run: of each task, of all, the headlines among them, of each repeat."""
 

@@ -20,6 +20,7 @@ SHIPPED = {
     "terminal": "Terminal",
     "example_session_state_mgmt": "ExampleSessionStateMgmt",
     "example_multi_step": "ExampleMultiStep",
+    "example_multi_turn_gymnasium": "ExampleMultiTurnGymnasium",
 }
 """Name, which is the module's here, to class."""
 

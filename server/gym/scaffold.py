@@ -92,6 +92,7 @@ def _texts(plan: Plan) -> Mapping[str, str]:
         "README.md": template("README.md"),
         f"configs/{plan.name}.yaml": template("agent.yaml"),
         f"configs/{plan.name}_environment_server.yaml": template("environment_server.yaml"),
+        f"configs/{plan.name}_gymnasium.yaml": template("gymnasium.yaml"),
         f"configs/{plan.name}_shim.yaml": template("shim.yaml"),
         "data/example.jsonl": plan.rows,
         "data/example_rollouts.jsonl": plan.rollouts,

@@ -1,4 +1,4 @@
-"""A request's whole body, for what answers without the web framework: in time, and no longer than it may be."""
+"""A request's whole body, for what answers without the framework: in time, and no longer than it may be."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import attrs
 
 from server.description import replies
 from server.errors import (
+    EpisodeLost,
     InvalidBody,
     NoSuchSession,
     NoSuchTool,
@@ -23,6 +24,7 @@ from server.errors import (
     SessionLost,
     SessionOver,
     ShuttingDown,
+    TooLong,
     TooManyCalls,
 )
 from server.http import routes
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
     from server.http.visit import Visit
     from server.http.wire import Reply
 
-Body = Literal["row", "rollout", "close", "rollouts"]
-"""What a POST takes: a dataset row, a row and the response to it, what shows whose session is meant, or the
-verify replies of a run."""
+Body = Literal["row", "bare row", "rollout", "step", "close", "nothing", "rollouts"]
+"""What a POST takes: a dataset row, which may be in an environment server's envelope or not; a row and the
+response to it, whole or one turn of it; what shows whose session is meant; nothing; or the verify replies of
+a run."""
 
 
 @attrs.frozen
@@ -97,6 +100,31 @@ OPERATIONS: tuple[Get | Post, ...] = (
         replies.Report,
         (InvalidBody, NoSuchTool),
     ),
+    Post(
+        "/reset",
+        routes.reset,
+        "bare row",
+        replies.Opened,
+        (InvalidBody, SeededOtherwise, NotSeeded, EpisodeLost, ShuttingDown),
+    ),
+    Post(
+        "/step",
+        routes.step,
+        "step",
+        replies.Stepped,
+        (
+            InvalidBody,
+            NoSuchTool,
+            NoSuchSession,
+            SeededOtherwise,
+            SessionOver,
+            TooManyCalls,
+            TooLong,
+            EpisodeLost,
+            ShuttingDown,
+        ),
+    ),
+    Post("/close", routes.close, "nothing", replies.Closed, (InvalidBody, NoSuchTool)),
 )
 
 RESERVED = frozenset(operation.path.strip("/") for operation in OPERATIONS) | {"mcp", "sandboxes"}

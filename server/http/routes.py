@@ -18,6 +18,7 @@ from server.aggregation.report import aggregate
 from server.apart import apart
 from server.errors import InvalidBody, NoSuchTool
 from server.http.requests import CloseRequest, SeedRequest, VerifyRequest
+from server.http.steps import StepRequest
 from server.http.wire import Reply, dump, parse, parse_object
 from server.mcp.tokens import access
 
@@ -119,6 +120,45 @@ async def aggregate_metrics(visit: Visit, body: bytes) -> Reply:
 
 def _report(environment: Environment[Any], body: bytes) -> Reply:
     return Reply(200, dump(aggregate(environment, parse_object(body))))
+
+
+async def reset(visit: Visit, body: bytes) -> Reply:
+    """``POST /reset``: the dataset row; begins an episode that is played by `/step`.
+
+    200 with an ``observation`` if the environment has one. 503 when no sandbox could be had. 409 when the
+    cookie's session lives with another row or has taken steps, 422 when the row does not fit the environment.
+    """
+    request = SeedRequest.parse(body, visit.sessions.task_type, visit.rollout)
+    if request.episode is not None:
+        words = "Environment servers use /seed_session"
+        loc = ["body", "resources_session_id"]
+        raise InvalidBody([{"type": "extra_forbidden", "loc": loc, "msg": words, "input": None}])
+    visit.session_id = await visit.sessions.seed(request, visit.session_id, visit.known_id, visit.name)
+    visit.has_seeded = True
+    return await visit.attend(visit.sessions.stepping.open(visit.session_id))
+
+
+async def step(visit: Visit, body: bytes) -> Reply:
+    """``POST /step``: the row as it was reset, and ``response``, what the model has answered.
+
+    200 with the outputs of the calls in it, or with the environment's next message, or, when there is none,
+    with the reward: then the session is over. 404 as for an unknown tool when the session was not begun by
+    `/reset`, 503 when there is no reward through no fault of the model.
+    """
+    key = hashlib.sha256(body).digest()
+    return await visit.attend(
+        visit.sessions.stepping.step(visit.known_id, StepRequest.parse(body), key, visit.name)
+    )
+
+
+async def close(visit: Visit, body: bytes) -> Reply:
+    """``POST /close``: end an episode that was begun by `/reset`. 200 however often.
+
+    404 as for an unknown tool in any other live session.
+    """
+    parse_object(body)
+    await visit.sessions.stepping.close(visit.known_id)
+    return EMPTY
 
 
 def tools(visit: Visit) -> Reply:

@@ -21,6 +21,7 @@ from server.sessions.ground import Ground, lay_ground
 from server.sessions.records import Records
 from server.sessions.seeding import Seeding, name_of
 from server.sessions.session import LiveSession, Phase
+from server.sessions.stepping import Stepping
 from server.sessions.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Sessions:
         self._records = Records(settings.record_seconds, settings.max_records, settings.kept_state_bytes)
         self._seeding = Seeding(self._records, ground, settings.max_waiting)
         self._verdicts = Verdicts(ground, settings)
+        self.stepping = Stepping(self, nursery, settings)
         self._is_stopping = False
         self.task_type = ground.environment.task_type()
 

@@ -78,13 +78,14 @@ class LiveSession:
         seeded: set when the seed can be answered.
         over: set when nothing of its sandbox is left.
         failure: why its rollout must be masked, if it must.
-        final_state: what it left behind, once over without a failure; None again once there is a verdict.
+        final_state: what it left behind, once over; None with a failure, and once there is a verdict.
         verdict: the fields of its verify reply, once there are some.
         waiting_seeds: requests that wait for `seeded`.
         is_claimed: whether anybody can address it: its id has reached a client, or the client chose it.
         judging: the scope in which its verdict is being made, once one has been asked for.
         judged: set with `verdict`.
         allowed: names of the tools that it may use; None for all of them. Set when it is seeded.
+        box: its sandbox, while it takes calls.
         key: what an MCP client must know to use it.
     """
 
@@ -108,13 +109,13 @@ class LiveSession:
     judging: trio.CancelScope | None = None
     judged: trio.Event = attrs.field(factory=trio.Event)
     allowed: frozenset[str] | None = None
+    box: Box | None = None
     key: str = attrs.field(factory=lambda: secrets.token_urlsafe(24), repr=False)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _idle: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _end_wanted: trio.Event = attrs.field(factory=trio.Event)
     _ending: Ending | None = None
     _cut_off: Failure | None = None
-    _box: Box | None = None
     _calls: trio.Nursery | None = None
     _calling: int = 0
     _memory: Memory = attrs.field(factory=Memory)
@@ -131,7 +132,7 @@ class LiveSession:
             if self.final_state is None and self.failure is None:
                 self.failure = self._cut_off or Failure("session_lost", "the session was cut off")
             self.phase = Phase.OVER
-            self._box = self._calls = None
+            self.box = self._calls = None
             self._memory = Memory()
             self.seeded.set()
             self.over.set()
@@ -170,7 +171,7 @@ class LiveSession:
         exchange = self._memory.recall(key, name)
         if exchange is not None:
             return exchange
-        if self._box is None or self._calls is None or self._end_wanted.is_set():
+        if self.box is None or self._calls is None or self._end_wanted.is_set():
             raise self._why_not()
         if self._calling >= MAX_CALLS:
             msg = f"This session has {MAX_CALLS} calls in progress already. Wait for one of them."
@@ -182,7 +183,7 @@ class LiveSession:
         self._calling += 1
         self._ground.work.begin()
         self._idle.deadline = math.inf
-        self._calls.start_soon(self._answer, exchange, self._box, tool, arguments)
+        self._calls.start_soon(self._answer, exchange, self.box, tool, arguments)
         return exchange
 
     async def _take_a_slot(self) -> None:
@@ -249,7 +250,7 @@ class LiveSession:
     async def _serve(self, box: Box, deadline: float) -> Ending:
         """Take calls until the session is to end; return the road by which."""
         async with trio.open_nursery() as nursery:
-            self._box, self._calls = box, nursery
+            self.box, self._calls = box, nursery
             nursery.start_soon(self._watch, box)
             self._idle.deadline = trio.current_time() + self.limits.idle_seconds
             self.phase = Phase.LIVE

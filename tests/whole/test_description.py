@@ -115,7 +115,7 @@ def test_the_pages_examples_can_be_pasted(server: Server) -> None:
     page = httpx.get(f"{server.url}/docs").text
     examples = [shlex.split(html.unescape(text)) for text in re.findall(r"<pre>(curl [^<]*)</pre>", page)]
     assert len(DESCRIPTION["paths"]) == len(examples)
-    last = ("/verify", "/close_session", "/aggregate_metrics")
+    last = ("/verify", "/close_session", "/aggregate_metrics", "/step", "/close")
     lasting = [words for words in examples if not words[-1].endswith(last)]
     with server.client() as client:
         for words in sorted(examples, key=lambda words: words not in lasting):

@@ -35,6 +35,7 @@ def test_everything_is_named_after_the_server(tmp_path: Path) -> None:
         "README.md",
         "configs/counter.yaml",
         "configs/counter_environment_server.yaml",
+        "configs/counter_gymnasium.yaml",
         "configs/counter_shim.yaml",
         "data/example.jsonl",
         "data/example_rollouts.jsonl",

@@ -56,30 +56,19 @@ def open_runners(gym: Home, folder: Path, resources_port: int, model_port: int) 
         model_port: the model's.
     """
     agent_port, environment_port = free_port(), free_port()
-    local = {"entrypoint": "app.py", "host": "127.0.0.1"}
-    resources = {"type": "resources_servers", "name": "resources"}
-    agent = {
-        **local,
-        "port": agent_port,
-        "resources_server": resources,
-        "model_server": {"type": "responses_api_models", "name": "policy_model"},
-    }
+    agent = {**_LOCAL, "port": agent_port, "resources_server": _RESOURCES, "model_server": _MODEL}
     environment = {
-        **local,
+        **_LOCAL,
         "port": environment_port,
-        "resources_server": resources,
+        "resources_server": _RESOURCES,
         "agent_server": {"type": "responses_api_agents", "name": "agent"},
         "resources_tool_transports": ["direct_http"],
         "cleanup_timeout_seconds": 60,
     }
     config = {
-        "head_server": {"host": "127.0.0.1", "port": free_port()},
-        "dry_run": False,
-        "observability_enabled": True,
+        **_around(resources_port, model_port),
         "agent": {"responses_api_agents": {"simple_agent": agent}},
         "environment": {"environment_servers": {"single_agent_turn_legacy": environment}},
-        "resources": {"resources_servers": {"own": {"host": "127.0.0.1", "port": resources_port}}},
-        "policy_model": {"responses_api_models": {"own": {"host": "127.0.0.1", "port": model_port}}},
     }
     with (
         _app(gym, folder, "agent", str(gym.packages / "responses_api_agents/simple_agent/app.py"), config),
@@ -89,6 +78,58 @@ def open_runners(gym: Home, folder: Path, resources_port: int, model_port: int) 
         for runner in runners:
             _wait_for(runner, folder)
         yield runners
+
+
+@contextmanager
+def open_gymnasium(
+    gym: Home, folder: Path, resources_port: int, model_port: int, own: str, max_steps: int
+) -> Iterator[tuple[Runner, str]]:
+    """Run gymnasium_agent, and one of NeMo Gym's own servers for it; yield the agent and that server's URL.
+
+    Args:
+        gym: where NeMo Gym is.
+        folder: for their logs.
+        resources_port: that of the server which the agent asks.
+        model_port: the model's.
+        own: which of NeMo Gym's servers runs too.
+        max_steps: the agent's.
+    """
+    agent_port, own_port = free_port(), free_port()
+    agent = {**_LOCAL, "port": agent_port, "resources_server": _RESOURCES, "model_server": _MODEL}
+    agent["max_steps"] = max_steps
+    config = {
+        **_around(resources_port, model_port),
+        "agent": {"responses_api_agents": {"gymnasium_agent": agent}},
+        "theirs": {"resources_servers": {own: {**_LOCAL, "port": own_port, "domain": "other"}}},
+    }
+    apps = (
+        gym.packages / "responses_api_agents/gymnasium_agent/app.py",
+        gym.packages / f"resources_servers/{own}/app.py",
+    )
+    with (
+        _app(gym, folder, "agent", str(apps[0]), config),
+        _app(gym, folder, "theirs", str(apps[1]), config),
+    ):
+        runner, theirs = (Runner(f"http://127.0.0.1:{port}") for port in (agent_port, own_port))
+        for each in (runner, theirs):
+            _wait_for(each, folder)
+        yield runner, theirs.url
+
+
+_LOCAL: dict[str, Any] = {"entrypoint": "app.py", "host": "127.0.0.1"}
+_RESOURCES = {"type": "resources_servers", "name": "resources"}
+_MODEL = {"type": "responses_api_models", "name": "policy_model"}
+
+
+def _around(resources_port: int, model_port: int) -> dict[str, Any]:
+    """Return the configuration of what an agent does not run itself."""
+    return {
+        "head_server": {"host": "127.0.0.1", "port": free_port()},
+        "dry_run": False,
+        "observability_enabled": True,
+        "resources": {"resources_servers": {"own": {"host": "127.0.0.1", "port": resources_port}}},
+        "policy_model": {"responses_api_models": {"own": {"host": "127.0.0.1", "port": model_port}}},
+    }
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """A model that says what its prompt tells it to, behind the Responses API.
 
-The last user message is a script in JSON: a list of turns, each ``{"calls": [[name, arguments], …]}`` or
-``{"final": text}``. Arguments that are a string are given as they are, valid JSON or not.
+The first user message is a script in JSON: a list of turns, each ``{"calls": [[name, arguments], …]}`` or
+``{"final": text}``. Arguments that are a string are given as they are, valid JSON or not. An agent for which
+a text is not the end gets the turns that come after it.
 """
 
 from __future__ import annotations
@@ -84,15 +85,19 @@ def _response(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _turn(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the output of the turn that comes after all calls in `items`."""
-    prompt = next(item["content"] for item in reversed(items) if item.get("role") == "user")
+    """Return the output of the turn that comes after all calls and texts in `items`."""
+    prompt = next(item["content"] for item in items if item.get("role") == "user")
     done = sum(1 for item in items if item.get("type") == "function_call")
+    said = sum(1 for item in items if item.get("role") == "assistant")
     for turn in json.loads(prompt):
         if "final" in turn:
-            return [_message(turn["final"])]
-        if not done:
+            if not said:
+                return [_message(turn["final"])]
+            said -= 1
+        elif not done:
             return [_call(name, arguments) for name, arguments in turn["calls"]]
-        done -= len(turn["calls"])
+        else:
+            done -= len(turn["calls"])
     return [_message("done")]
 
 
