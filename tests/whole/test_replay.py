@@ -97,8 +97,17 @@ def test_a_row_is_found_in_the_data_set_beside_its_rollout(tmp_path: Path, serve
 
 
 @pytest.mark.skipif(not GYM.is_dir(), reason=f"NeMo Gym's recorded data is not at {GYM}")
-def test_recorded_rollouts_agree_on_a_server_of_their_own() -> None:
-    status, told = replay(GYM / "session_state.rollouts.jsonl")
+@pytest.mark.parametrize(
+    ("name", "environment", "agree"),
+    [
+        ("session_state", "example_session_state_mgmt", "5 of 5"),
+        ("multi_step", "example_multi_step", "2 of 2"),
+        ("math_with_code", "math_with_code", "5 of 5"),
+        ("code_gen", "code_gen", "2 of 2"),  # the row of the third is in neither file
+    ],
+)
+def test_recorded_rollouts_agree_on_a_server_of_their_own(name: str, environment: str, agree: str) -> None:
+    status, told = replay(GYM / f"{name}.rollouts.jsonl")
     assert 0 == status, told
-    assert "starting creche serve example_session_state_mgmt" in told
-    assert "5 of 5 rollouts agree" in told
+    assert f"starting creche serve {environment}" in told
+    assert f"{agree} rollouts agree" in told

@@ -103,7 +103,16 @@ def test_rollouts_of_every_kind(runner: Runner) -> None:
 
 @pytest.mark.usefixtures("server")
 def test_a_model_cannot_reach_the_protocol(runner: Runner) -> None:
-    names = ("nothing", "verify", "seed_session", "close_session", "aggregate_metrics", "reset", "step")
+    names = (
+        "nothing",
+        "verify",
+        "seed_session",
+        "close_session",
+        "aggregate_metrics",
+        "reset",
+        "step",
+        "close",
+    )
     ids = {"resources_session_id": "guessed", "episode_id": {"rollout_id": "0-0", "attempt": 0}}
     bodies: list[dict[str, Any]] = [
         {},
@@ -145,15 +154,16 @@ def test_thirty_two_rollouts_at_once(runner: Runner, server: Server) -> None:
 
 
 @pytest.mark.orphans
+@pytest.mark.parametrize("which", [0, 1], ids=["simple_agent", "environment_server"])
 def test_a_server_killed_in_mid_rollout_is_a_masked_failure(
-    runners: list[Runner], switch: Switch, tmp_path: Path
+    runners: list[Runner], which: int, switch: Switch, tmp_path: Path
 ) -> None:
     played: list[dict[str, Any]] = []
     (tmp_path / "first").mkdir()
     with creche(tmp_path / "first", COUNTING, *SETTINGS) as server:
         switch.target, switch.breaks_every = server.url, 0
         turns = ([add(1)], [("dawdle", {"seconds": 0.9})], [add(2)], "six")
-        thread = threading.Thread(target=lambda: played.append(runners[0].run(row(6, *turns))))
+        thread = threading.Thread(target=lambda: played.append(runners[which].run(row(6, *turns))))
         thread.start()
         wait_for_live_session(server)
         switch.target = None
