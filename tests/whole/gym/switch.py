@@ -31,19 +31,31 @@ class Switch:
         breaks_every: break the connection of each so-and-so-many-th request when the server has got it and
             before it can answer; 0 is never.
         broken: how many were.
+        loses: how the path of requests ends of which each third loses its reply, once that was sent.
+        lost: how many did.
     """
 
     port: int = 0
     target: str | None = None
     breaks_every: int = 0
     broken: int = 0
+    loses: str = ""
+    lost: int = 0
     _count: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
+    _losing: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
 
     def is_to_break(self) -> bool:
         """Say of a request whether its connection breaks."""
         if not self.breaks_every or next(self._count) % self.breaks_every:
             return False
         self.broken += 1
+        return True
+
+    def is_to_lose(self, path: str) -> bool:
+        """Say of a reply whether it gets lost."""
+        if not self.loses or not path.endswith(self.loses) or next(self._losing) % 3:
+            return False
+        self.lost += 1
         return True
 
 
@@ -88,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         finally:
             upstream.close()
+        if self.its.is_to_lose(self.path):
+            self._hang_up()
+            return
         self.send_response(reply.status)
         for key, value in reply.getheaders():
             if key.lower() not in _HOP_BY_HOP:

@@ -110,6 +110,17 @@ def test_no_step_is_taken_twice_when_connections_break(agent: Runner, switch: Sw
     assert 0 == live(server)
 
 
+def test_no_step_is_taken_twice_when_replies_are_lost_that_were_sent(
+    agent: Runner, switch: Switch, server: Server
+) -> None:
+    switch.loses = "/step"
+    played = agent.run(row(8, [add(1)], [add(1)], [add(1), add(1)], [add(1), LOOK], "eight"))
+    switch.loses = ""
+    assert (1.0, '{"count":8}') == (played["reward"], outputs(played)[-1])
+    assert switch.lost >= 2
+    assert 0 == live(server)
+
+
 def test_an_agent_that_stops_early_leaves_no_session(agent: Runner, server: Server) -> None:
     played = agent.run(row(3, *[[add(1)]] * (MAX_STEPS + 1), "never"))
     assert (0.0, False, True) == (played["reward"], played["terminated"], played["truncated"])
