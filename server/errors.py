@@ -24,7 +24,7 @@ is none of these is a bug of ours: status 500, and an id that stands in the log 
 A `/verify`, or a `/seed_session` of NeMo Gym's first generation, is never answered with a `ServerError`:
 there, NeMo Gym gives up a whole run at the first status that is not 2xx. A failure of ours is a masked
 rollout instead (`Failure`). An environment server (second generation) gives up one episode, and tries it
-again.
+again. In the gymnasium protocol there is nothing to say it with but a status (`EpisodeLost`).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ the model next: the outputs of the calls in it, or a message. The agent adds up 
 What the agent would have sent to `/verify` at the end, the trajectory, is put together here from the steps.
 
 There is no place in this protocol for a masked rollout: the agent knows rewards only. A failure of ours is an
-error, upon which NeMo Gym puts the rollout among the failures and tries it again.
+error, which costs at least this rollout; a number would be a wrong measurement that nobody notices.
 
 A step runs in the registry's nursery and is taken once, however often it is sent (`exchanges`).
 """
@@ -234,8 +234,9 @@ class Stepping:
     async def _call(self, session: LiveSession, call: StepCall) -> str:
         """Make a tool call of the model's and return what the model is to read of it."""
         try:
-            arguments = parse(call.arguments.encode("utf-8", "surrogatepass"))
-            arguments = {} if arguments is None else arguments
+            arguments: Any = parse(call.arguments.encode("utf-8", "surrogatepass"))
+            if arguments is None:
+                arguments = {}
             tool = self._sessions.environment.toolbox.tools.get(call.name)
             if tool is None:
                 raise NoSuchTool  # noqa: TRY301  # answered like all else that goes wrong
