@@ -5,7 +5,7 @@
 
 `front` is the outermost ASGI application: it strips the rollout prefix and bounds bodies. `hot_path` answers
 what is asked most often without the framework in between. A request's `Visit` holds what both need of it:
-cookie, names, whether its client is still there. `wire` and `requests` know JSON, `pieces` JSON of many
-megabytes, `routes` what each route means, and `operations` lists them once, for the application and for its
-description.
+cookie, names, whether its client is still there. `wire`, `requests` and `steps` know JSON, `pieces` JSON of
+many megabytes, `bodies` reads what the framework does not, `routes` says what each route means, and
+`operations` lists them once, for the application and for its description.
 """

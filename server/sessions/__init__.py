@@ -4,7 +4,8 @@ The registry has the verbs: seed, call, finish, close, describe. It owns one nur
 `LiveSession` runs as a task of its own with its sandbox in it; what a session shares with others is its
 `Ground`. `records` remembers ended ones for replies that were lost, `exchanges` the last calls, `seeding`
 finds or makes the session that a seed asks for, `verdicts` and `verification` bring about what it was worth
-once it is dead.
+once it is dead. `stepping` plays a session by these verbs for agents that take steps, and `observing` asks
+the environment what it says to one.
 
 Nothing here knows HTTP: the front may one day be another process than this.
 """
