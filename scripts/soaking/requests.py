@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 TOOLS = ("python", "bash", "read_file", "write_file", "edit_file", "list_files")
 ROUTES = (
     "", "healthz", "livez", "readyz", "health", "tools", "openapi.json", "docs",
-    "seed_session", "verify", "close_session", "aggregate_metrics", "reverify", "mcp", "sandboxes", *TOOLS,
+    "seed_session", "verify", "close_session", "aggregate_metrics", "reverify", "mcp", "sandboxes",
+    "reset", "step", "step", "close", *TOOLS,
 )  # fmt: skip
 
 ROW: dict[str, Any] = {"files": {"a.txt": "1"}, "expected_files": {"a.txt": "1"}, "limits": {}}
+CALL = {"type": "function_call", "name": "python", "call_id": "1", "arguments": '{"code": "1"}'}
 _KEYS = st.sampled_from(
     ["files", "expected_files", "limits", "response", "responses_create_params", "code", "command", "path",
      "content", "old", "new", "agent_ref", "_ng_task_index", "output", "resources_session_id"]
@@ -36,7 +38,10 @@ _VALUES = st.recursive(
 
 @attrs.frozen
 class Request:
-    """A request as it is sent; `has_session` says whether with the cookie of a session that lives."""
+    """A request as it is sent; `has_session` says whether with the cookie of a session that lives.
+
+    One that may be a step gets a session that is played by steps.
+    """
 
     method: str
     path: str
@@ -62,7 +67,16 @@ _BODIES = (
     st.dictionaries(_KEYS, _VALUES, max_size=5).map(_body)
     | _VALUES.map(_body)
     | st.sampled_from(
-        [_body(ROW), _body({**ROW, "response": {}}), b"", b"[" * 3000, b"\xff", b'{"a":1,"a":2}']
+        [
+            _body(ROW),
+            _body({**ROW, "response": {}}),
+            _body({**ROW, "response": {"output": []}}),
+            _body({**ROW, "response": {"output": [CALL]}}),
+            b"",
+            b"[" * 3000,
+            b"\xff",
+            b'{"a":1,"a":2}',
+        ]
     )
     | _damaged()
     | st.binary(max_size=60)

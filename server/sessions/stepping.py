@@ -151,7 +151,7 @@ class Stepping:
             msg = "This episode has a step in progress. Wait for its answer."
             raise TooManyCalls(msg)
         if episode.is_over:
-            msg = "The episode is over. Reset without its cookie begins another."
+            msg = "The episode is over. A reset begins another."
             raise SessionOver(msg)
         if sum(map(len, (*episode.items, *request.items))) > self._most_bytes:
             msg = f"The episode's trajectory would be longer than {self._most_bytes} bytes."
@@ -227,7 +227,7 @@ class Stepping:
         if fields.get("mask_sample"):
             kind, reason = fields["failure_kind"], fields["failure_reason"]
             msg = f"There is no reward, through no fault of the model ({kind}): {reason}."
-            raise EpisodeLost(msg)
+            raise (NoSuchSession if kind == "session_expired" else EpisodeLost)(msg)
         info = {name: value for name, value in fields.items() if name != "reward"}
         return _told_step(info=info, reward=fields["reward"], terminated=True)
 

@@ -286,6 +286,16 @@ def test_an_episode_can_be_closed_at_any_time_and_then_takes_no_steps(client: ht
     assert (409, True) == (late.status_code, "episode is over" in late.json()["detail"])
 
 
+def test_a_reset_after_the_end_begins_anew(client: httpx.Client) -> None:
+    for end in (("/step", step_body(ROW, say("three"))), ("/close", {})):
+        assert 200 == client.post("/reset", json=ROW).status_code
+        assert [3] == [
+            each["result"] for each in outputs(client.post("/step", json=step_body(ROW, call("add", by=3))))
+        ]
+        client.post(end[0], json=end[1])
+        assert 409 == client.post("/step", json=step_body(ROW, call("add", by=3))).status_code
+
+
 def test_every_reply_sets_the_sessions_cookie(client: httpx.Client) -> None:
     opened = client.post("/reset", json=ROW)
     ((name, value),) = opened.cookies.items()
@@ -400,7 +410,7 @@ def test_an_expired_episode_is_an_error_and_never_a_reward(tmp_path: Path) -> No
         late = outputs(client.post("/step", json=step_body(ROW, call("add", by=3))))
         assert "expired" in late[0]["detail"]
         failed = client.post("/step", json=step_body(ROW, say("three")))
-        assert (503, True) == (failed.status_code, "session_expired" in failed.json()["detail"])
+        assert (404, True) == (failed.status_code, "session_expired" in failed.json()["detail"])
 
 
 def test_an_environment_that_thinks_for_too_long_is_a_failure_of_ours(tmp_path: Path) -> None:
