@@ -24,7 +24,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import attrs
 import trio
 
 from server.errors import (
@@ -43,8 +42,9 @@ from server.errors import (
 from server.http.incidents import reply_to
 from server.http.requests import CloseRequest
 from server.http.wire import Reply, dump, parse
-from server.sessions.exchanges import Exchange, Memory
+from server.sessions.exchanges import Exchange
 from server.sessions.observing import observe
+from server.sessions.stepped import Episode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,34 +56,6 @@ if TYPE_CHECKING:
 
 _ABILITIES = {"supports_explicit_close": True, "supports_step_idempotency": True}
 """What NeMo Gym's agent wants to know: it then closes what it has reset, and names its steps."""
-
-
-@attrs.define(eq=False)
-class Episode:
-    """What is known of a session that is played by steps, besides the session.
-
-    Attributes:
-        opening: the exchange of its `/reset`.
-        memory: of its steps.
-        latest: the exchange of the last step.
-        latest_key: the digest of that step's body.
-        said: what the model has said in its turns without a call.
-        items: the trajectory so far, as JSON.
-        is_over: whether it takes no more steps.
-    """
-
-    opening: Exchange = attrs.field(factory=Exchange)
-    memory: Memory = attrs.field(factory=Memory)
-    latest: Exchange | None = None
-    latest_key: bytes = b""
-    said: list[str] = attrs.field(factory=list[str])
-    items: list[bytes] = attrs.field(factory=list[bytes])
-    is_over: bool = False
-
-    def end(self) -> None:
-        """Take no more steps, and let go of what led up to the last."""
-        self.is_over = True
-        self.items, self.said = [], []
 
 
 class Stepping:
@@ -117,6 +89,7 @@ class Stepping:
         if episode is None:
             self._episodes[session] = episode = Episode()
             self._start(episode.opening, lambda: self._open(session, episode))
+            self._nursery.start_soon(_let_go_when_lost, session, episode)
         elif episode.latest is not None:
             msg = "Steps of this episode have been taken. Close it, or reset without its cookie."
             raise SeededOtherwise(msg)
@@ -156,9 +129,8 @@ class Stepping:
         if sum(map(len, (*episode.items, *request.items))) > self._most_bytes:
             msg = f"The episode's trajectory would be longer than {self._most_bytes} bytes."
             raise TooLong(msg)
-        exchange = episode.latest = Exchange()
-        episode.latest_key = key
-        episode.memory.remember(exchange, key, name)
+        exchange = Exchange()
+        episode.remember(exchange, key, name)
         self._start(exchange, lambda: self._step(session, episode, request))
         return exchange
 
@@ -263,6 +235,13 @@ class Stepping:
             episode.end()
             session.cut_off(Failure("creche:observe_failed", str(error)))
             raise
+
+
+async def _let_go_when_lost(session: LiveSession, episode: Episode) -> None:
+    """Let go of a trajectory as soon as it is known that it is not to be judged."""
+    await session.over.wait()
+    if session.failure is not None:
+        episode.let_go()
 
 
 _NONE = "There is no session: it was never reset here, has expired, or its cookie was not sent."
