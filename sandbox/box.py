@@ -54,6 +54,7 @@ class Box:
     _ending: Ending | None = None
     _final: FinalState | None = None
     _finishing: trio.Lock = attrs.field(factory=trio.Lock)
+    _out_of_memory_told: int = 0
     _out_of_memory_seen: int = 0
     _lanes_cpu_seconds: float = 0.0
 
@@ -161,18 +162,18 @@ class Box:
     async def _end_lane(self, lane: Lane) -> int | None:
         """End the lane's processes and return its status; None when the box had to be ended for it."""
         self._lanes.pop(lane.name, None)
-        status = await end_lane(self._line, lane)
-        if status is None:
+        end = await end_lane(self._line, lane)
+        if end is None:
             await self.end()
-        return status
+            return None
+        self._out_of_memory_told = end.out_of_memory
+        return end.status
 
     def _count_out_of_memory(self) -> bool:
         """Whether the kernel, or init's watchdog, killed something for want of memory since the last look."""
-        if self._group is None:
-            reports = iter(lambda: self._line.kept("out_of_memory", None), None)
-            return len(list(reports)) > 0
-        before, self._out_of_memory_seen = self._out_of_memory_seen, self._group.out_of_memory_kills()
-        return self._out_of_memory_seen > before
+        kills = self._group.out_of_memory_kills() if self._group else self._out_of_memory_told
+        before, self._out_of_memory_seen = self._out_of_memory_seen, kills
+        return kills > before
 
     async def end(self, ending: Ending | None = None) -> None:
         """Kill every process of the session and wait until they are reaped.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import trio
 
 from sandbox.errors import Exhausted
@@ -13,6 +14,19 @@ from sandbox.pipes import open_lane_pipes
 ORDER_SECONDS = 5.0
 """How long init may take to start or end a lane: it only forks or kills. After that the session is to be
 ended."""
+
+
+@attrs.frozen
+class LaneEnd:
+    """How a lane ended.
+
+    Attributes:
+        status: its process's exit status, negative for a signal.
+        out_of_memory: how often init's watchdog has killed something of the session for want of memory, ever.
+    """
+
+    status: int
+    out_of_memory: int
 
 
 async def start_lane(line: Line, name: str) -> Lane | None:
@@ -47,8 +61,8 @@ async def start_lane(line: Line, name: str) -> Lane | None:
     return None
 
 
-async def end_lane(line: Line, lane: Lane) -> int | None:
-    """Have init kill the lane's processes; return the status of its own once that is reaped.
+async def end_lane(line: Line, lane: Lane) -> LaneEnd | None:
+    """Have init kill the lane's processes; return how its own ended once that is reaped.
 
     None when that did not happen within `ORDER_SECONDS`: the session is to be ended. Shielded.
     """
@@ -56,5 +70,5 @@ async def end_lane(line: Line, lane: Lane) -> int | None:
         line.send({"op": "kill", "lane": lane.name})
         report = await line.wait_for(("ended",), lane.name)
         if report is not None:
-            return int(report.message["status"])
+            return LaneEnd(report.message["status"], report.message["out_of_memory"])
     return None

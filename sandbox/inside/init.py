@@ -196,6 +196,7 @@ class Init:
         if not confinement.namespaces:
             self._quota = Quota(tree, request["disk_bytes"], request["disk_inodes"])
         self._lanes: dict[int, str] = {}
+        self._out_of_memory = 0
 
     def start_lane(self, name: str, pipes: list[int]) -> int:
         """Fork the lane's process and close its pipes here; return a pidfd of it, the caller's to close."""
@@ -244,7 +245,9 @@ class Init:
     def _look(self) -> None:
         """See to the bounds that the kernel does not keep by itself here."""
         if self._watchdog is not None and self._watchdog.is_exceeded():
-            packets.send(self._line, {"op": "out_of_memory"})
+            # Told with the next lane's end: the line is read when something is asked of the session, so what is
+            # sent unasked would fill it up, and whoever sends into a full one waits and watches nothing.
+            self._out_of_memory += 1
             self._watchdog.kill_largest(spare=os.getpid())
         if self._quota is not None and self._quota.is_exceeded(below([os.getpid()], snapshot())):
             self._leave()  # whoever wrote too much is not known, and what is written would stay
@@ -276,5 +279,5 @@ class Init:
                 return
             name = self._lanes.pop(pid, None)
             if name is not None:
-                code = os.waitstatus_to_exitcode(status)
-                packets.send(self._line, {"op": "ended", "lane": name, "status": code})
+                report = {"status": os.waitstatus_to_exitcode(status), "out_of_memory": self._out_of_memory}
+                packets.send(self._line, {"op": "ended", "lane": name, **report})

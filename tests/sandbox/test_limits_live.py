@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from errno import EAGAIN
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ import attrs
 import pytest
 import trio
 
+from sandbox import packets
 from sandbox.observation import Ending, Outcome
+from tests.sandbox.conftest import no_control_groups
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
 
 if TYPE_CHECKING:
@@ -151,6 +154,39 @@ async def test_files_count_as_memory_too(bounded: Launcher) -> None:
             Ending.OUT_OF_MEMORY == (await box.finish()).ended_by
             or observation.outcome is Outcome.OUT_OF_MEMORY
         )
+
+
+async def test_the_watchdog_watches_on_however_often_it_has_killed_unasked(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With so little room a line is full after a few reports; with the kernel's default, after half a minute of them.
+    monkeypatch.setattr(packets, "pair", narrow_pair)
+    hog = f"""
+import os
+while True:
+    pid = os.fork()
+    if pid == 0:
+        hoard = b'x' * {2 * SMALL.memory_bytes}
+        __import__('signal').pause()
+    os.waitpid(pid, 0)
+    with open('kills', 'ab') as kills: kills.write(b'.')
+"""
+    hoard = f"hoard = b'x' * {4 * SMALL.memory_bytes}\nimport time; time.sleep(1)\n"
+    with no_control_groups(launcher):
+        async with launcher.open_sandbox(PROFILE, SMALL) as box:
+            await run(box, f"import os\nif os.fork() == 0:\n  exec({hog!r})\n", beside=True)
+            await run(box, "import os\n")
+            with trio.fail_after(15):
+                while await value(box, "os.path.exists('kills') and os.path.getsize('kills')") < 16:
+                    await trio.sleep(0.05)
+            assert Outcome.OUT_OF_MEMORY == (await run(box, hoard)).outcome
+
+
+def narrow_pair() -> tuple[socket.socket, socket.socket]:
+    """Return what `packets.pair` does, with the least room for what the far side sends."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    return ours, theirs
 
 
 async def test_sessions_are_not_charged_for_each_other(bounded: Launcher) -> None:

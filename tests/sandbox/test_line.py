@@ -68,13 +68,13 @@ async def test_a_report_for_another_is_kept_for_it(ends: tuple[Line, socket.sock
         await wait_all_tasks_blocked()
         nursery.start_soon(wait, "b")
         await wait_all_tasks_blocked()
-        packets.send(far, {"op": "out_of_memory"})
+        packets.send(far, {"op": "failed"})
         packets.send(far, {"op": "ended", "lane": "a"})
         packets.send(far, {"op": "refused", "lane": "b"})
         packets.send(far, {"op": "started", "lane": "a"})
     assert {"a": {"op": "started", "lane": "a"}, "b": {"op": "refused", "lane": "b"}} == got
-    assert line.kept("out_of_memory", None) is not None
-    assert line.kept("out_of_memory", None) is None
+    assert line.kept("failed", None) is not None
+    assert line.kept("failed", None) is None
     assert (await line.wait_for(("ended",), "a")) is not None
     line.close()
 
