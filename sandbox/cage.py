@@ -24,15 +24,19 @@ from sandbox.pidfd import HeldProcess
 READY_SECONDS = 60.0
 """Building a cage takes 30 ms; preloading a large library from a cold disk can take many seconds."""
 
-START_SECONDS = 10.0
-"""Starting a session takes 2 to 5 ms; a machine in trouble is given this long before the cage is given up."""
+START_SECONDS = 60.0
+"""Starting a session takes 2 to 5 ms; a machine in trouble is given this long before the cage is given up.
+All sessions of the cage are lost then, so it must be longer than what sessions can bring about together."""
 
 STARTING = 16
 """Requests that may wait at one zygote at a time. It forks one after the other, so more would only fill its
 socket's queue, and each brings a dozen descriptors, of which the kernel lets only so many be in flight."""
 
-GONE_SECONDS = 10.0
-"""How long a killed process tree may take to be reaped: exit tears down its memory and its mounts first."""
+GONE_SECONDS = 600.0
+"""How long a killed process tree may take to be reaped: exit tears down its memory and its mounts first. That
+is processor time, two seconds for 512 MiB of nothing but page tables, and others compete for it: beside two
+busy sessions 80 seconds. Afterwards the cage is given up with all its sessions, so this must be longer than
+what sessions can bring about; a zygote that hangs is noticed earlier, by the next session that is to start."""
 
 _BOOTSTRAP = (
     "import sys; sys.path.insert(0, sys.argv[1]); "

@@ -11,7 +11,7 @@ from sandbox.line import Line
 from sandbox.pidfd import HeldProcess
 from sandbox.pipes import open_lane_pipes
 
-ORDER_SECONDS = 5.0
+ORDER_SECONDS = 30.0
 """How long init may take to start or end a lane: it only forks or kills. After that the session is to be
 ended."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,8 @@ from tests.sandbox.handlers import PROFILE, SMALL, run, value
 from tests.sandbox.kin import BUSY, children_of, is_alive, parent, wait_for_file, wait_gone, zygote_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.box import Box
 
 
@@ -135,6 +139,42 @@ async def test_a_dead_keeper_leaves_nothing_and_the_launcher_goes_on(launcher: L
         assert await value(box, "1") == 1  # the keeper only waits, so nothing is lost by it
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         assert 2 == await value(box, "1 + 1")
+
+
+FREEZER = Path("/sys/fs/cgroup/freezer")
+
+
+@pytest.fixture(name="freezer")
+def _freezer() -> Iterator[Path]:
+    """Give a version 1 control group in which even SIGKILL waits: what takes long to die, without the work."""
+    group = FREEZER / f"tests-of-creche-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no freezer of version 1 here: {error}")
+    yield group
+    (group / "freezer.state").write_text("THAWED")
+    while True:  # what was in it may be dying still
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+
+
+async def test_a_session_that_takes_long_to_die_takes_no_other_along(launcher: Launcher, freezer: Path) -> None:
+    # 512 MiB of page tables cost two seconds of a processor, which a few busy sessions made a minute.
+    long = 12.0
+    async with (
+        launcher.open_sandbox(PROFILE, SMALL) as neighbour,
+        launcher.open_sandbox(PROFILE, SMALL) as box,
+        trio.open_nursery() as nursery,
+    ):
+        (freezer / "cgroup.procs").write_text(str(box._lanes["first"].process.pid()))
+        (freezer / "freezer.state").write_text("FROZEN")
+        nursery.start_soon(box.finish)
+        await trio.sleep(long)
+        assert 2 == await value(neighbour, "1 + 1")
+        (freezer / "freezer.state").write_text("THAWED")
+        assert Ending.FINISHED == (await box.finish()).ended_by
 
 
 async def test_leaving_the_block_by_an_exception_ends_the_session(launcher: Launcher) -> None:
