@@ -25,6 +25,9 @@ from server.states.reference import METADATA_KEY, reference_in, without_referenc
 from tools.shapes import is_dict
 
 
+_TOO_DEEP = "The body is nested too deeply."
+
+
 @attrs.frozen
 class Row:
     """What of a dataset row decides whether two requests are about the same task.
@@ -38,8 +41,15 @@ class Row:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Row:
-        """Digest the row in a request's body."""
-        return cls({key: _digest(key, value) for key, value in body.items() if not _is_transient(key)})
+        """Digest the row in a request's body.
+
+        Raises:
+            NotJson: something is nested too deeply to have a digest, though it could be read.
+        """
+        try:
+            return cls({key: _digest(key, value) for key, value in body.items() if not _is_transient(key)})
+        except RecursionError:
+            raise NotJson(_TOO_DEEP) from None
 
     def differs_in(self, other: Row) -> str | None:
         """Return a key of ours that `other` has not or has otherwise; None if all of ours are the same there.
@@ -162,8 +172,7 @@ class VerifyRequest:
         try:
             _ = self.parts, self.response_digest
         except RecursionError:
-            msg = "The body is nested too deeply."
-            raise NotJson(msg) from None
+            raise NotJson(_TOO_DEEP) from None
 
     @cached_property
     def parts(self) -> Mapping[str, str]:
