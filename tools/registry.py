@@ -9,13 +9,17 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Callable, overload
 
 from tools.docstring import description_of, parameters_of
 from tools.schema import Parameter, UnsupportedAnnotation, parameters_from
 from tools.shapes import Problem, is_dict, not_finite
+
+MAX_PROBLEMS = 100
+"""Problems of one call's arguments that are told. A long list may have millions, each with its place."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_PLAIN = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -119,36 +123,28 @@ class Tool:
 
         Returns:
             Objects with ``type``, ``loc`` (from ``"body"`` on), ``msg`` and ``input``: first in the order of
-            the parameters, then what does not belong, in the order given.
+            the parameters, then what does not belong, in the order given. No more than `MAX_PROBLEMS`.
 
         Raises:
             ToolError: as `parameters`.
         """
         if not is_dict(arguments):
-            return [
-                Problem(
-                    type="dict_type", loc=["body"], msg="Input should be a valid dictionary", input=arguments
-                )
-            ]
-        found = list(not_finite(arguments, ["body"]))
-        if found:
-            return found
+            words = "Input should be a valid dictionary"
+            return [Problem(type="dict_type", loc=["body"], msg=words, input=arguments)]
+        found = list(islice(not_finite(arguments, ["body"]), MAX_PROBLEMS))
+        return found or list(islice(self._problems(arguments), MAX_PROBLEMS))
+
+    def _problems(self, arguments: dict[str, Any]) -> Iterator[Problem]:
         for each in self.parameters:
             if each.name in arguments:
-                found.extend(each.shape.problems(arguments[each.name], ["body", each.name]))
+                yield from each.shape.problems(arguments[each.name], ["body", each.name])
             elif each.required:
-                found.append(
-                    Problem(type="missing", loc=["body", each.name], msg="Field required", input=arguments)
-                )
+                yield Problem(type="missing", loc=["body", each.name], msg="Field required", input=arguments)
         known = {each.name for each in self.parameters}
-        found.extend(
-            Problem(
-                type="extra_forbidden", loc=["body", name], msg="Extra inputs are not permitted", input=value
-            )
-            for name, value in arguments.items()
-            if name not in known
-        )
-        return found
+        words = "Extra inputs are not permitted"
+        for name, value in arguments.items():
+            if name not in known:
+                yield Problem(type="extra_forbidden", loc=["body", name], msg=words, input=value)
 
 
 @overload

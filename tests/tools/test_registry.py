@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.tools.lanes import ROOT
 from tools import Failed, Tool, ToolError, tool
+from tools.registry import MAX_PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,6 +136,20 @@ def test_a_body_that_is_no_object_has_one_problem(body: object) -> None:
     assert [
         {"type": "dict_type", "loc": ["body"], "msg": "Input should be a valid dictionary", "input": body}
     ] == book.problems(body)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"lines": ["x"] * 1_000_000}, {"lines": [float("nan")] * 1_000_000}, dict.fromkeys(map(str, range(100_000)))],
+    ids=["of another type", "no number", "not asked for"],
+)
+def test_of_a_million_problems_a_hundred_are_told(arguments: dict[str, Any]) -> None:
+    @tool
+    def count(state: dict[str, Any], lines: list[int] | None = None) -> int:
+        """Count."""
+        return len(lines or [])
+
+    assert MAX_PROBLEMS == len(count.problems(arguments))
 
 
 def test_a_number_that_json_cannot_write_is_the_only_problem() -> None:

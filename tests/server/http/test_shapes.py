@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tracemalloc
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import InvalidBody
-from server.http.shapes import structure
+from server.http.shapes import MAX_PROBLEMS, structure
 
 JSON = st.recursive(
     st.none()
@@ -50,6 +51,33 @@ def problems(value: Any) -> list[tuple[str, list[Any]]]:
         structure(value, Whole)
     assert all(set(entry) == {"type", "loc", "msg", "input"} for entry in caught.value.details)
     return [(entry["type"], entry["loc"]) for entry in caught.value.details]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"names": [1] * 3_000_000},
+        {"pair": ["x"] * 3_000_000},
+        {"table": {str(number): "x" for number in range(1_000_000)}},
+        {"parts": [{}] * 1_000_000},
+        {field: [1] * 1_000_000 for field in ("names", "parts")},
+    ],
+    ids=["list", "tuple", "table", "parts", "two lists"],
+)
+def test_of_millions_of_problems_a_hundred_are_told(fields: dict[str, Any]) -> None:
+    found: list[Any] = []
+    grown = tracemalloc_peak(lambda: found.extend(problems({"text": "x", **fields})))
+    assert MAX_PROBLEMS == len(found)
+    assert grown < 64 << 20
+
+
+def tracemalloc_peak(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_fits_is_structured_and_other_keys_are_ignored() -> None:
