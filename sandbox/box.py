@@ -6,7 +6,6 @@ whatever road, they are killed and reaped before the block ends.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +15,7 @@ import trio
 
 from sandbox.cage import GONE_SECONDS, Birth, Cage
 from sandbox.call_log import CallLog
-from sandbox.capture import capture_workspace
+from sandbox.capture import capture_workspace, close_tree
 from sandbox.cgroups import Group
 from sandbox.errors import Exhausted, Gone
 from sandbox.final_state import FinalState, Usage
@@ -274,8 +273,8 @@ class Box:
         self._lanes.clear()
         self._line.close()
         self._init.close()
-        os.close(self._tree)
-        self._tree = -1
+        tree, self._tree = self._tree, -1
+        await close_tree(tree)
 
 
 def _observe(lane: Lane, exchange: Exchange, *, is_reset: bool = False) -> Observation:

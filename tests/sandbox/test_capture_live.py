@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+import trio
 
 from sandbox.capture import MAX_DEPTH
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sandbox.launcher import Launcher
 
 
@@ -50,6 +58,46 @@ async def test_a_hostile_tree_of_a_session_is_captured_without_what_it_points_at
         "sparse": "too large: the final state's bytes are used up",
         "bad-\\xff": "its name is not UTF-8",
     } == {entry.path: entry.reason for entry in final.rejected}
+
+
+@asynccontextmanager
+async def nobody_waits() -> AsyncIterator[None]:
+    """See that the event loop always has its turn soon. Counted is its processor time: others may be busy, too."""
+    longest, last = 0.0, time.thread_time()
+
+    async def look() -> None:
+        nonlocal longest, last
+        while True:
+            await trio.sleep(0.001)
+            now = time.thread_time()
+            longest, last = max(longest, now - last), now
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        yield
+        await trio.sleep(0.005)
+        nursery.cancel_scope.cancel()
+    assert longest < 0.25
+
+
+LARGE = attrs.evolve(
+    SMALL, memory_bytes=768 << 20, disk_bytes=512 << 20, disk_inodes=130_000, final_state_bytes=256 << 20
+)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"open('hole', 'wb').truncate({LARGE.final_state_bytes})",
+        "for i in range(120_000): open(f'/tmp/{i}', 'wb').write(b'x' * 4096)\n",
+    ],
+    ids=["a file that is one large hole", "a hundred thousand files"],
+)
+async def test_nobody_waits_while_a_session_is_captured_and_cleared_away(launcher: Launcher, code: str) -> None:
+    async with nobody_waits(), launcher.open_sandbox(PROFILE, LARGE) as box:
+        await value(box, code)
+        final = await box.finish()
+    assert sum(len(file.data) for file in final.files.values()) in (0, LARGE.final_state_bytes)
 
 
 async def test_a_session_cannot_make_what_an_inode_budget_forbids(launcher: Launcher) -> None:
