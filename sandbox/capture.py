@@ -147,10 +147,13 @@ def _reason(error: OSError) -> str:
 
 def _open_directory(parent: int, name: bytes) -> int:
     try:
-        return open_beneath(parent, name, _DIRECTORY_FLAGS)
+        directory = open_beneath(parent, name, _DIRECTORY_FLAGS)
     except PermissionError:
         # An ordinary user's server owns the session's files; a mode of 000 keeps only root's from trying.
         return _open_made_readable(parent, name, _DIRECTORY_FLAGS, 0o700)
+    if not os.fstat(directory).st_mode & stat.S_IXUSR:  # can be listed, but nothing in it be opened
+        os.fchmod(directory, 0o700)
+    return directory
 
 
 def _open_made_readable(parent: int, name: bytes, flags: int, mode: int) -> int:

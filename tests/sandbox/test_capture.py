@@ -189,6 +189,15 @@ def test_directories_and_files_of_mode_000_are_captured(top: Path) -> None:
     (top / "shut").chmod(0o700)
 
 
+@pytest.mark.parametrize("mode", [0o000, 0o200, 0o400, 0o644])
+def test_a_directory_of_any_mode_is_captured_by_its_owner_as_by_root(top: Path, mode: int) -> None:
+    (top / "odd").mkdir()
+    (top / "odd" / "file").write_bytes(b"found")
+    (top / "odd").chmod(mode)
+    assert ["odd/file"] == list(capture(top).files)
+    (top / "odd").chmod(0o700)
+
+
 def test_files_over_the_count_are_rejected_in_order_of_path(top: Path) -> None:
     for number in range(5):
         (top / str(number)).touch()

@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox import frames
@@ -158,6 +158,67 @@ def test_byte_by_byte_nothing_comes_before_the_last_byte(message: dict[str, Any]
     reader.feed(stream[-1:])
     assert message == reader.next_message()
     assert reader.is_clean
+
+
+HARD_TEXT = st.text(st.sampled_from('\\",[{}]:a\n\ud800\U0001f600'), max_size=12)
+hard_messages = st.dictionaries(
+    HARD_TEXT, st.lists(HARD_TEXT | st.integers() | st.dictionaries(HARD_TEXT, HARD_TEXT, max_size=2), max_size=6)
+)
+
+
+def signs_outside_of_strings(body: bytes) -> int:
+    """Count sign by sign, in the plainest way."""
+    count, in_string, escaped = 0, False, False
+    for sign in body.decode("ascii"):
+        if in_string:
+            in_string = escaped or sign != '"'
+            escaped = sign == "\\" and not escaped
+        else:
+            in_string = sign == '"'
+            count += sign in ",[{"
+    return count
+
+
+@settings(deadline=None, max_examples=40)  # each takes a tenth of a second, counted in the plainest way
+@given(hard_messages)
+def test_values_are_counted_outside_of_strings_only(message: dict[str, Any]) -> None:
+    many = {"many": [message] * 400}
+    body = encode(many, 1 << 24)[4:]
+    expected = signs_outside_of_strings(body)
+    if expected <= 1000:  # a cheaper count is good enough then
+        assert expected <= frames._count_values(body)
+    else:
+        assert expected == frames._count_values(body)
+    assert many == decode(body)
+
+
+@given(hard_messages, st.data())
+def test_a_damaged_message_is_refused_or_read_as_json_reads_it(message: dict[str, Any], data: st.DataObject) -> None:
+    body = bytearray(encode(message, BOUND)[4:])
+    place = data.draw(st.integers(0, len(body)))
+    body[place : place + data.draw(st.integers(0, 3))] = data.draw(st.sampled_from([b"", b'"', b"\\", b",", b"{", b"1e9"]))
+    try:
+        read = decode(bytes(body))
+    except FrameError:
+        return
+    assert json.loads(body) == read
+
+
+@pytest.mark.parametrize("length", [2_000, 2_000_000])
+@pytest.mark.parametrize("piece", [b'\\"', b'"\\', b"\\\\", b'"', b'",', b'\\",', b"[{,"])
+def test_bytes_that_are_no_message_are_refused_however_many(piece: bytes, length: int) -> None:
+    with pytest.raises(FrameError):
+        decode(b'{"a":' + b"," * (frames.MAX_VALUES + 1) + piece * length)
+
+
+@pytest.mark.parametrize("surplus", [0, 1])
+def test_as_many_values_as_are_allowed_are_read_and_one_more_is_not(surplus: int) -> None:
+    body = json.dumps({"a": [',"[{\\'] * (frames.MAX_VALUES - 1 + surplus)}, separators=(",", ":")).encode()
+    if surplus:
+        with pytest.raises(FrameError, match="more than"):
+            decode(body)
+    else:
+        assert frames.MAX_VALUES - 1 == len(decode(body)["a"])
 
 
 def test_feeding_nothing_changes_nothing() -> None:
