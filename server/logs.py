@@ -2,13 +2,19 @@
 
 Every line about a session carries its id (not the cookie that opens it). Rows, tool arguments, tool output,
 trajectories and secrets are never logged: whoever adds a log line names numbers, names and outcomes only.
+
+Lines that cannot be written, because the disk is full or the reader has gone, are lost, and how many they were is
+said once it can be. Nothing else comes of it: a session does not end for want of a log.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
 
@@ -16,6 +22,41 @@ if TYPE_CHECKING:
     from server.settings import Settings
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class _Forgiving:
+    """A stream that loses what cannot be written.
+
+    Args:
+        stream: where to write to.
+        notice: makes of a number of lost lines one that says so.
+    """
+
+    def __init__(self, stream: TextIO, notice: Callable[[int], str]) -> None:
+        """Have lost nothing yet."""
+        self._stream, self._notice = stream, notice
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        """Write `text`, after what is to be said of lines lost before."""
+        try:
+            if self._lost:
+                self._stream.write(self._notice(self._lost) + "\n")
+                self._stream.flush()
+                self._lost = 0
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: whatever is written is flushed at once."""
+
+
+def _notice(lost: int, *, as_json: bool) -> str:
+    event = "log lines were lost: they could not be written"
+    return json.dumps({"level": "warning", "event": event, "lost": lost}) if as_json else f"{event} (lost={lost})"
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:
@@ -28,6 +69,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     output = stream or sys.stderr
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not output.isatty())
     level = _LEVELS[settings.log_level]
+    forgiving = _Forgiving(output, partial(_notice, as_json=as_json))
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -46,10 +88,10 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", forgiving)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(output)
+    handler = logging.StreamHandler(forgiving)
     handler.setLevel(max(level, logging.WARNING))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

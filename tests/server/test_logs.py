@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -81,3 +82,26 @@ def test_without_a_terminal_auto_means_json() -> None:
     logs.configure(Settings(), output)
     logs.get_logger("x").info("event")
     assert output.getvalue().startswith("{")
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_what_cannot_be_written_is_lost_and_told_of_when_it_can(log_format: str) -> None:
+    class Disk(io.StringIO):
+        is_full = True
+
+        def write(self, text: str) -> int:
+            if self.is_full:
+                raise OSError(errno.ENOSPC, "no space left on device")
+            return super().write(text)
+
+    output = Disk()
+    logs.configure(Settings(log_format=log_format), output)  # type: ignore[arg-type]  # by parametrize
+    for _ in range(3):
+        logs.get_logger("x").error("failed")
+    logging.getLogger("y").error("failed, too")
+    output.is_full = False
+    logs.get_logger("x").info("better")
+    lost, better = output.getvalue().splitlines()
+    assert "log lines were lost" in lost
+    assert "4" in lost
+    assert "better" in better
