@@ -88,7 +88,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", forgiving)),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", forgiving)),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(forgiving)
