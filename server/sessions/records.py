@@ -2,7 +2,8 @@
 
 An ended session is kept because its reply may have been lost and be asked for again, or because it ended
 before it was verified. Three bounds hold: a time, a number, and the bytes of final states. What is over them
-goes, the oldest first, whenever a session is added or ends: no task sweeps.
+goes, the oldest first, whenever a session is added or ends: no task sweeps. Final states of sessions that have
+ended by their own doing go before all others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from sandbox.final_state import FinalState, Rejected
+from sandbox.observation import Ending
 from server.errors import Failure
 
 if TYPE_CHECKING:
@@ -127,16 +130,37 @@ class Records:
             if name is not None and self._by_name.get(name) is session:
                 del self._by_name[name]
         while sum(self._unjudged.values()) > self._keep_bytes:
-            session_id = next(iter(self._unjudged))
-            del self._unjudged[session_id]
-            _let_go(self._by_id[session_id])
+            sessions = [self._by_id[session_id] for session_id in self._unjudged]
+            session = next(filter(_ended_itself, sessions), sessions[0])
+            del self._unjudged[session.id]
+            _let_go(session)
 
 
 def _digest(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
+_BY_THE_GUEST = frozenset({Ending.OUT_OF_MEMORY, Ending.PROTOCOL_VIOLATION, Ending.KILLED})
+
+
+def _ended_itself(session: LiveSession) -> bool:
+    return session.final_state is not None and session.final_state.ended_by in _BY_THE_GUEST
+
+
 def _let_go(session: LiveSession) -> None:
-    if session.judging is None:
-        session.final_state = None
-        session.failure = Failure("session_expired", "its final state was not kept any longer")
+    """Let go of a final state that nobody has asked a verdict for.
+
+    Of a session that has ended by its own doing nothing is left, and it is judged by that: were it masked, one
+    that fills its disk and then breaks itself could choose not to be judged.
+    """
+    if session.judging is not None:
+        return
+    if _ended_itself(session) and session.final_state is not None:
+        ended_by = session.final_state.ended_by
+        session.final_state = FinalState(ended_by=ended_by, rejected=(_NOT_KEPT,))
+        return
+    session.final_state = None
+    session.failure = Failure("session_expired", "its final state was not kept any longer")
+
+
+_NOT_KEPT = Rejected(".", "not kept: there were too many bytes of sessions that ended before they were verified")

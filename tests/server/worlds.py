@@ -73,7 +73,7 @@ class Counting(Environment[CountTask]):
         if rollout.task.judge == "raise":
             msg = "no such luck"
             raise LookupError(msg)
-        count = int(rollout.final_state.text("count.txt"))
+        count = int(rollout.final_state.text("count.txt", "-1"))
         naps = rollout.final_state.text("naps.txt", "").count("nap")
         fields = {"count": count, "naps": naps, "calls": len(rollout.calls), "said": rollout.final_text}
         return Verdict(

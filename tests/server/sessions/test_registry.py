@@ -480,6 +480,24 @@ async def test_only_so_many_ended_sessions_are_remembered() -> None:
         assert 2 >= sessions.describe()["sessions"]["over"]
 
 
+async def test_a_session_that_broke_itself_is_judged_by_nothing_when_its_state_is_let_go() -> None:
+    row = {"expected": 0}
+    async with open_game(kept_state_bytes=100_000) as sessions:
+        players = [Player(sessions) for _ in range(3)]
+        for player, breaks_itself in zip(players, (False, True, False), strict=True):
+            await player.seed(row)
+            await player.call("bash", command="head -c 45000 /dev/zero > big")
+            if breaks_itself:
+                await player.call("python", code="import os; os.write(4, b'x' * 9)")
+            else:
+                await player.close(row)
+        verdicts = [await player.verify(row) for player in players]
+        assert [None, None, None] == [verdict.get("failure_kind") for verdict in verdicts]
+        assert [(1.0, "closed"), (0.0, "protocol_violation"), (1.0, "closed")] == [
+            (verdict["reward"], verdict["ended_by"]) for verdict in verdicts
+        ]
+
+
 async def test_final_states_beyond_the_budget_are_let_go_and_their_rollouts_masked() -> None:
     async with open_game(kept_state_bytes=100_000) as sessions:
         players = [Player(sessions) for _ in range(3)]
