@@ -114,8 +114,9 @@ async def aggregate_metrics(visit: Visit, body: bytes) -> Reply:
     """
     if visit.sessions.is_live(visit.known_id):
         raise NoSuchTool
-    # A large run takes a second, in which others want to be served.
-    return await trio.to_thread.run_sync(_report, visit.sessions.environment, body)
+    # A large run takes seconds, in which others want to be served, and many at once would take all threads.
+    limiter = visit.sessions.ground.reports
+    return await trio.to_thread.run_sync(_report, visit.sessions.environment, body, limiter=limiter)
 
 
 def _report(environment: Environment[Any], body: bytes) -> Reply:

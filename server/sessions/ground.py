@@ -65,6 +65,7 @@ class Ground:
         stopping: set when the server cuts off what still runs.
         long_bodies: one for each long body that may be read at once, which takes several times its length.
         work: what is in progress, so that a shutdown can wait for it.
+        reports: one report on a run at a time.
     """
 
     environment: Environment[Any]
@@ -75,6 +76,7 @@ class Ground:
     long_bodies: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(LONG_BODIES))
     work: Work = attrs.field(factory=Work)
     stopping: trio.Event = attrs.field(factory=trio.Event)
+    reports: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(1))
 
 
 async def lay_ground(environment: Environment[Any], launcher: Launcher, settings: Settings) -> Ground:
