@@ -24,7 +24,7 @@ from sandbox.pidfd import HeldProcess
 READY_SECONDS = 60.0
 """Building a cage takes 30 ms; preloading a large library from a cold disk can take many seconds."""
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 """Starting a session takes 2 to 5 ms; a machine in trouble is given this long before the cage is given up.
 All sessions of the cage are lost then, so it must be longer than what sessions can bring about together."""
 
