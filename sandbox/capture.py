@@ -45,7 +45,7 @@ _KINDS = (
 
 
 class _NotSmall(Exception):
-    """Ends a walk that would take longer than it seemed: a file of holes takes no space, and is long to read."""
+    """Ends a walk that takes longer than it seemed: a file of holes takes no space, and is long to read."""
 
 
 @attrs.define
@@ -123,7 +123,9 @@ def capture_tree(
     Raises:
         OSError: this process is out of descriptors or memory.
     """
-    budget = _Budget(limits.final_state_files, limits.final_state_bytes, 2 * limits.disk_inodes, bytes_at_once)
+    budget = _Budget(
+        limits.final_state_files, limits.final_state_bytes, 2 * limits.disk_inodes, bytes_at_once
+    )
     walk = _Walk(budget)
     try:
         top = _open_directory(tree, folder)

@@ -3,8 +3,8 @@
 Every line about a session carries its id (not the cookie that opens it). Rows, tool arguments, tool output,
 trajectories and secrets are never logged: whoever adds a log line names numbers, names and outcomes only.
 
-Lines that cannot be written, because the disk is full or the reader has gone, are lost, and how many they were is
-said once it can be. Nothing else comes of it: a session does not end for want of a log.
+Lines that cannot be written, because the disk is full or the reader has gone, are lost, and how many they
+were is said once it can be. Nothing else comes of it: a session does not end for want of a log.
 """
 
 from __future__ import annotations
@@ -56,7 +56,11 @@ class _Forgiving:
 
 def _notice(lost: int, *, as_json: bool) -> str:
     event = "log lines were lost: they could not be written"
-    return json.dumps({"level": "warning", "event": event, "lost": lost}) if as_json else f"{event} (lost={lost})"
+    return (
+        json.dumps({"level": "warning", "event": event, "lost": lost})
+        if as_json
+        else f"{event} (lost={lost})"
+    )
 
 
 def configure(settings: Settings, stream: TextIO | None = None) -> None:

@@ -245,8 +245,8 @@ class Init:
     def _look(self) -> None:
         """See to the bounds that the kernel does not keep by itself here."""
         if self._watchdog is not None and self._watchdog.is_exceeded():
-            # Told with the next lane's end: the line is read when something is asked of the session, so what is
-            # sent unasked would fill it up, and whoever sends into a full one waits and watches nothing.
+            # Told with the next lane's end: the line is read when something is asked of the session, so what
+            # is sent unasked would fill it up, and whoever sends into a full one waits and watches nothing.
             self._out_of_memory += 1
             self._watchdog.kill_largest(spare=os.getpid())
         if self._quota is not None and self._quota.is_exceeded(below([os.getpid()], snapshot())):

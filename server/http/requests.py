@@ -24,7 +24,6 @@ from server.sessions.episodes import CloseEnvelope, Episode, SeedEnvelope, rollo
 from server.states.reference import METADATA_KEY, reference_in, without_reference
 from tools.shapes import is_dict
 
-
 _TOO_DEEP = "The body is nested too deeply."
 
 

@@ -30,7 +30,7 @@ Hook = Callable[[Any, Any], Any]
 _Factory = Callable[..., Any]
 
 MAX_PROBLEMS = 100
-"""Problems of one body that are told. In a body of 64 MiB there may be thirty million, each with its place."""
+"""Problems of one body that are told. A body of 64 MiB may have thirty million, each with its place."""
 
 
 class WrongTypeError(Exception):
@@ -160,7 +160,8 @@ def _each(
             if len(errors) == MAX_PROBLEMS:
                 break
     if errors:
-        raise IterableValidationError("", errors, wanted)
+        msg = "some members have problems"
+        raise IterableValidationError(msg, errors, wanted)
     return made
 
 

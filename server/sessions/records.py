@@ -2,8 +2,8 @@
 
 An ended session is kept because its reply may have been lost and be asked for again, or because it ended
 before it was verified. Three bounds hold: a time, a number, and the bytes of final states. What is over them
-goes, the oldest first, whenever a session is added or ends: no task sweeps. Final states of sessions that have
-ended by their own doing go before all others.
+goes, the oldest first, whenever a session is added or ends: no task sweeps. Final states of sessions that
+have ended by their own doing go before all others.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def _ended_itself(session: LiveSession) -> bool:
 def _let_go(session: LiveSession) -> None:
     """Let go of a final state that nobody has asked a verdict for.
 
-    Of a session that has ended by its own doing nothing is left, and it is judged by that: were it masked, one
-    that fills its disk and then breaks itself could choose not to be judged.
+    Of a session that has ended by its own doing nothing is left, and it is judged by that: were it masked,
+    one that fills its disk and then breaks itself could choose not to be judged.
     """
     if session.judging is not None:
         return
@@ -163,4 +163,6 @@ def _let_go(session: LiveSession) -> None:
     session.failure = Failure("session_expired", "its final state was not kept any longer")
 
 
-_NOT_KEPT = Rejected(".", "not kept: there were too many bytes of sessions that ended before they were verified")
+_NOT_KEPT = Rejected(
+    ".", "not kept: there were too many bytes of sessions that ended before they were verified"
+)

@@ -176,7 +176,7 @@ FRAMES = {
     "five million lists": "reply(b'[' + b'[],' * 5_000_000 + b'[]]')",
     "three million strings": "reply(b'[' + b'\"\",' * 3_000_000 + b'0]')",
     "seven million escaped quotes in no string": r"frame(b',' * 250_001 + b'\\\"' * 7_000_000)",
-    "a string of seven million escapes that never ends": r"frame(b',' * 250_001 + b'\"' + b'\\\"' * 7_000_000)",
+    "a string of escapes that never ends": r"frame(b',' * 250_001 + b'\"' + b'\\\"' * 7_000_000)",
     "no UTF-8": r"reply(b'\"\xff\xfe\"')",
     "UTF-16": "frame('{}'.encode('utf-16'))",
     "a list": "frame(b'[]')",

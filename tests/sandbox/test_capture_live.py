@@ -62,7 +62,7 @@ async def test_a_hostile_tree_of_a_session_is_captured_without_what_it_points_at
 
 @asynccontextmanager
 async def nobody_waits() -> AsyncIterator[None]:
-    """See that the event loop always has its turn soon. Counted is its processor time: others may be busy, too."""
+    """See that the event loop always has its turn soon. Its processor time counts: others are busy, too."""
     longest, last = 0.0, time.thread_time()
 
     async def look() -> None:
@@ -93,7 +93,9 @@ LARGE = attrs.evolve(
     ],
     ids=["a file that is one large hole", "a hundred thousand files"],
 )
-async def test_nobody_waits_while_a_session_is_captured_and_cleared_away(launcher: Launcher, code: str) -> None:
+async def test_nobody_waits_while_a_session_is_captured_and_cleared_away(
+    launcher: Launcher, code: str
+) -> None:
     async with nobody_waits(), launcher.open_sandbox(PROFILE, LARGE) as box:
         await value(box, code)
         final = await box.finish()

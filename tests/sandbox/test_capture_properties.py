@@ -9,6 +9,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,7 +23,9 @@ from sandbox.limits import Limits
 from tests.sandbox.faults import open_descriptors
 
 NAMES = st.binary(min_size=1, max_size=12).map(lambda name: name.replace(b"/", b"_").replace(b"\0", b"0")) | (
-    st.sampled_from([b"solution.py", b"-rf", b"new\nline", "ü😀".encode(), b"\xff\xfe", b"x" * 255, b"...", b"a\\xff"])
+    st.sampled_from(
+        [b"solution.py", b"-rf", b"new\nline", "ü😀".encode(), b"\xff\xfe", b"x" * 255, b"...", b"a\\xff"]
+    )
 )
 
 
@@ -62,7 +65,9 @@ SOCKET_NAME = 60
 MODES = st.sampled_from([0o644, 0o755, 0o000, 0o200, 0o4777])
 LEAVES = (
     st.builds(File, st.binary(max_size=40), st.sampled_from([0, 0, 0, 1, 5000, 1 << 20, 1 << 40]), MODES)
-    | st.builds(Link, st.sampled_from([b"/etc/passwd", b"..", b".", b"/proc/self/fd", b"solution.py", b"nowhere"]))
+    | st.builds(
+        Link, st.sampled_from([b"/etc/passwd", b"..", b".", b"/proc/self/fd", b"solution.py", b"nowhere"])
+    )
     | st.builds(Special, st.sampled_from(["fifo", "socket"]))
     | st.builds(Again, st.integers(0, 3))
 )
@@ -77,33 +82,34 @@ LIMITS = st.builds(
 )
 
 
-def make(folder: bytes, inside: dict[bytes, Any], made: list[bytes]) -> None:
+def make(folder: Path, inside: dict[bytes, Any], made: list[Path]) -> None:
     """Make what `inside` describes in `folder`; what cannot have its name is left out."""
     for name, node in inside.items():
-        path = folder + b"/" + name
+        path = folder / os.fsdecode(name)
         if name in (b".", b".."):
             continue
         if isinstance(node, Folder):
-            os.mkdir(path)
+            path.mkdir()
             make(path, node.inside, made)
-            os.chmod(path, node.mode)
+            path.chmod(node.mode)
         elif isinstance(node, File):
-            with open(path, "xb") as file:
+            with path.open("xb") as file:
                 file.write(node.content)
                 file.truncate(len(node.content) + node.hole)
-            os.chmod(path, node.mode)
+            path.chmod(node.mode)
             made.append(path)
         elif isinstance(node, Link):
-            os.symlink(node.target, path)
+            path.symlink_to(os.fsdecode(node.target))
         elif isinstance(node, Again):
-            with contextlib.suppress(PermissionError, ZeroDivisionError):  # in a closed folder, or there is none
-                os.link(made[node.which % len(made)], path)
+            # In a closed folder, or there is none.
+            with contextlib.suppress(PermissionError, ZeroDivisionError):
+                path.hardlink_to(made[node.which % len(made)])
         elif node.kind == "fifo":
             os.mkfifo(path)
         elif len(name) < SOCKET_NAME:
             with socket.socket(socket.AF_UNIX) as listening:
                 here = os.open(folder, os.O_RDONLY)
-                listening.bind(b"/proc/self/fd/%d/%s" % (here, name))
+                listening.bind(f"/proc/self/fd/{here}/{path.name}")
                 os.close(here)
 
 
@@ -116,15 +122,15 @@ class Expected:
     refused: set[bytes] = attrs.field(factory=set[bytes])
     bytes_kept: int = 0
 
-    def walk(self, folder: bytes, below: bytes, depth: int) -> None:
-        for name in sorted(os.listdir(folder)):
-            path, shown = folder + b"/" + name, (below + b"/" + name).lstrip(b"/") if below else name
-            found = os.lstat(path)
+    def walk(self, folder: Path, below: bytes, depth: int) -> None:
+        for path in sorted(folder.iterdir(), key=os.fsencode):
+            name = os.fsencode(path.name)
+            shown = below + b"/" + name if below else name
+            found = path.lstat()
             if stat.S_ISDIR(found.st_mode) and depth < MAX_DEPTH:
                 self.walk(path, shown, depth + 1)
             elif self.is_to_be_kept(found, shown):
-                with open(path, "rb") as file:
-                    content = file.read()
+                content = path.read_bytes()
                 self.files[shown.decode()] = sha256(content).hexdigest()
                 self.bytes_kept += len(content)
             else:
@@ -141,18 +147,18 @@ class Expected:
 
 
 @pytest.fixture(name="place", scope="module")
-def _place() -> Iterator[bytes]:
+def _place() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
-        yield os.fsencode(folder)
+        yield Path(folder)
 
 
 @settings(max_examples=100, deadline=None)
 @given(TOPS, LIMITS)
 def test_whatever_a_tree_holds_is_captured_as_the_rules_say(
-    place: bytes, inside: dict[bytes, Any], limits: Limits
+    place: Path, inside: dict[bytes, Any], limits: Limits
 ) -> None:
-    top = place + b"/workspace"
-    os.mkdir(top)
+    top = place / "workspace"
+    top.mkdir()
     try:
         make(top, inside, [])
         tree = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
@@ -163,7 +169,7 @@ def test_whatever_a_tree_holds_is_captured_as_the_rules_say(
         expected = Expected(limits)
         expected.walk(top, b"", 0)
     finally:
-        remove_tree(os.fsdecode(top))
+        remove_tree(str(top))
     assert expected.files == {path: file.sha256 for path, file in files.items()}
     assert all(file.sha256 == sha256(file.data).hexdigest() for file in files.values())
     assert list(files) == sorted(files)

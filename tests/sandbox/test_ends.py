@@ -146,7 +146,7 @@ FREEZER = Path("/sys/fs/cgroup/freezer")
 
 @pytest.fixture(name="freezer")
 def _freezer() -> Iterator[Path]:
-    """Give a version 1 control group in which even SIGKILL waits: what takes long to die, without the work."""
+    """Give a version 1 control group in which even SIGKILL waits: what takes long to die, at no cost."""
     group = FREEZER / f"tests-of-creche-{os.getpid()}"
     try:
         group.mkdir()
@@ -160,7 +160,9 @@ def _freezer() -> Iterator[Path]:
             return
 
 
-async def test_a_session_that_takes_long_to_die_takes_no_other_along(launcher: Launcher, freezer: Path) -> None:
+async def test_a_session_that_takes_long_to_die_takes_no_other_along(
+    launcher: Launcher, freezer: Path
+) -> None:
     # 512 MiB of page tables cost two seconds of a processor, which a few busy sessions made a minute.
     long = 12.0
     async with (

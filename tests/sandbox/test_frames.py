@@ -162,7 +162,8 @@ def test_byte_by_byte_nothing_comes_before_the_last_byte(message: dict[str, Any]
 
 HARD_TEXT = st.text(st.sampled_from('\\",[{}]:a\n\ud800\U0001f600'), max_size=12)
 hard_messages = st.dictionaries(
-    HARD_TEXT, st.lists(HARD_TEXT | st.integers() | st.dictionaries(HARD_TEXT, HARD_TEXT, max_size=2), max_size=6)
+    HARD_TEXT,
+    st.lists(HARD_TEXT | st.integers() | st.dictionaries(HARD_TEXT, HARD_TEXT, max_size=2), max_size=6),
 )
 
 
@@ -193,10 +194,14 @@ def test_values_are_counted_outside_of_strings_only(message: dict[str, Any]) -> 
 
 
 @given(hard_messages, st.data())
-def test_a_damaged_message_is_refused_or_read_as_json_reads_it(message: dict[str, Any], data: st.DataObject) -> None:
+def test_a_damaged_message_is_refused_or_read_as_json_reads_it(
+    message: dict[str, Any], data: st.DataObject
+) -> None:
     body = bytearray(encode(message, BOUND)[4:])
     place = data.draw(st.integers(0, len(body)))
-    body[place : place + data.draw(st.integers(0, 3))] = data.draw(st.sampled_from([b"", b'"', b"\\", b",", b"{", b"1e9"]))
+    body[place : place + data.draw(st.integers(0, 3))] = data.draw(
+        st.sampled_from([b"", b'"', b"\\", b",", b"{", b"1e9"])
+    )
     try:
         read = decode(bytes(body))
     except FrameError:

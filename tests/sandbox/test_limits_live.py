@@ -15,6 +15,7 @@ from sandbox import packets
 from sandbox.observation import Ending, Outcome
 from tests.sandbox.conftest import no_control_groups
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
+from tests.sandbox.kin import wait_for_file
 
 if TYPE_CHECKING:
     from sandbox.box import Box
@@ -159,7 +160,7 @@ async def test_files_count_as_memory_too(bounded: Launcher) -> None:
 async def test_the_watchdog_watches_on_however_often_it_has_killed_unasked(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # With so little room a line is full after a few reports; with the kernel's default, after half a minute of them.
+    # With so little room a line is full after a few reports; with what is usual, after half a minute.
     monkeypatch.setattr(packets, "pair", narrow_pair)
     hog = f"""
 import os
@@ -178,7 +179,7 @@ while True:
             await run(box, "import os\n")
             with trio.fail_after(15):
                 while await value(box, "os.path.exists('kills') and os.path.getsize('kills')") < 16:
-                    await trio.sleep(0.05)
+                    await wait_for_file(box, "kills")
             assert Outcome.OUT_OF_MEMORY == (await run(box, hoard)).outcome
 
 

@@ -140,7 +140,11 @@ def test_a_body_that_is_no_object_has_one_problem(body: object) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"lines": ["x"] * 1_000_000}, {"lines": [float("nan")] * 1_000_000}, dict.fromkeys(map(str, range(100_000)))],
+    [
+        {"lines": ["x"] * 1_000_000},
+        {"lines": [float("nan")] * 1_000_000},
+        dict.fromkeys(map(str, range(100_000))),
+    ],
     ids=["of another type", "no number", "not asked for"],
 )
 def test_of_a_million_problems_a_hundred_are_told(arguments: dict[str, Any]) -> None:

@@ -1,10 +1,9 @@
-"""A disk of the host's that is full: what needs it is refused or left out, nothing else notices, and it passes."""
+"""A disk of the host's that is full: what needs it is refused or left out, and nothing else notices."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -66,7 +65,9 @@ def test_a_server_whose_log_cannot_be_written_serves_on_and_says_later_what_was_
     log = disk.folder / "server.log"
     with creche(disk.folder, "--set", "log_format=json") as server, server.client() as client:
         disk.fill()
-        assert [1.0] * 30 == [play(client)["reward"] for _ in range(30)]  # the last page of the log has room for a few
+        assert [1.0] * 30 == [
+            play(client)["reward"] for _ in range(30)
+        ]  # the last page of the log has room for a few
         written = log.stat().st_size
         disk.empty()
         assert 1.0 == play(client)["reward"]
@@ -89,7 +90,7 @@ def test_a_state_that_cannot_be_kept_costs_no_verdict_and_the_next_one_is_kept(
         verdict = play(client)
         assert (1.0, None) == (verdict["reward"], verdict["receipt"]["state"])
         assert "metadata" not in verdict["response"]
-        assert [] == os.listdir(states)
+        assert [] == list(states.iterdir())
         disk.empty()
         kept = play(client)
         assert kept["receipt"]["state"] is not None

@@ -22,7 +22,9 @@ def test_a_row_that_is_too_deep_for_a_digest_is_refused_in_words() -> None:
         Row.of({"deep": nested(sys.getrecursionlimit())})
 
 
-@pytest.mark.parametrize("parse", [CloseRequest.parse, VerifyRequest.parse, lambda body: SeedRequest.parse(body, dict)])
+@pytest.mark.parametrize(
+    "parse", [CloseRequest.parse, VerifyRequest.parse, lambda body: SeedRequest.parse(body, dict)]
+)
 def test_at_no_depth_is_a_body_anything_but_read_or_refused(parse: Any) -> None:
     refused = set()
     for depth in range(sys.getrecursionlimit()):

@@ -64,6 +64,18 @@ def test_only_so_many_names_are_remembered() -> None:
     assert memory.recall(b"key", "1") is not None
 
 
+def test_of_very_long_replies_fewer_are_remembered() -> None:
+    memory = Memory()
+    for number in range(6):
+        exchange = Exchange()
+        memory.remember(exchange, b"key", str(number))
+        exchange.answer(Reply(200, bytes(16 << 20)))
+    found = [memory.recall(b"key", str(number)) is not None for number in range(6)]
+    assert [False] * 3 + [
+        True
+    ] * 3 == found  # two whole ones are within the bound, and the newest is always kept
+
+
 async def test_the_reply_ends_the_waiting_for_a_hang_up(autojump_clock: trio.testing.MockClock) -> None:
     exchange = Exchange()
 
