@@ -161,7 +161,7 @@ def _each(
                 break
     if errors:
         msg = "some members have problems"
-        raise IterableValidationError(msg, errors, wanted)
+        raise IterableValidationError(msg, errors, wanted)  # pyright: ignore[reportCallIssue]  # it takes three
     return made
 
 
