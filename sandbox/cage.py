@@ -35,7 +35,7 @@ socket's queue, and each brings a dozen descriptors, of which the kernel lets on
 GONE_SECONDS = 600.0
 """How long a killed process tree may take to be reaped: exit tears down its memory and its mounts first.
 That is processor time, two seconds for 512 MiB of nothing but page tables, and others compete for it: beside
-two busy sessions 80 seconds. Afterwards the cage is given up with all its sessions, so this must be longer
+two busy sessions it took 80. Afterwards the cage is given up with all its sessions, so this must be longer
 than what sessions can bring about; a zygote that hangs is noticed earlier, by the next session to start."""
 
 _BOOTSTRAP = (
