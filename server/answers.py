@@ -18,6 +18,7 @@ from server.errors import (
     SessionLost,
     SessionOver,
     ShuttingDown,
+    TooManyCalls,
 )
 from server.http.incidents import reply_to
 from server.http.wire import Reply, dump, refusal
@@ -29,9 +30,26 @@ if TYPE_CHECKING:
 
 log = get_logger("answers")
 
+MAX_CALLS = 32
+"""Calls at once in one session. Agents send one at a time; this only bounds what a broken one can pile up."""
+
 _LOST = "The sandbox of this session was lost through no fault of yours. The session cannot be continued."
-LOG_FULL = "This session has made as many calls as its log can hold. It takes no more, but can be verified."
+_LOG_FULL = "This session has made as many calls as its log can hold. It takes no more, but can be verified."
 _OVERLOADED = "The server is short of resources, through no fault of yours. Try the same again in a moment."
+
+
+def demand_room(box: Box, calling: int) -> None:
+    """See that a session may have one more call than the `calling` that it has in progress.
+
+    Raises:
+        TooManyCalls: there are too many.
+        SessionOver: its log has no room for one more.
+    """
+    if calling >= MAX_CALLS:
+        msg = f"This session has {MAX_CALLS} calls in progress already. Wait for one of them."
+        raise TooManyCalls(msg)
+    if box.is_log_full:
+        raise SessionOver(_LOG_FULL)
 
 
 async def answer(

@@ -18,6 +18,9 @@ from server.http.wire import Reply
 MAX_NAMED = 16
 """Calls with an Idempotency-Key that a session remembers."""
 
+MAX_NAMED_BYTES = 32 * 1024 * 1024
+"""Replies that may be kept for them: of very long ones, fewer are remembered."""
+
 
 @attrs.define(eq=False)
 class Exchange:
@@ -100,6 +103,11 @@ class Memory:
         if name is None:
             self._last_key, self._last = key, exchange
             return
-        while len(self._named) >= MAX_NAMED:
+        while self._named and (len(self._named) >= MAX_NAMED or self._named_bytes > MAX_NAMED_BYTES):
             del self._named[next(iter(self._named))]
         self._named[name] = (key, exchange)
+
+    @property
+    def _named_bytes(self) -> int:
+        replies = (exchange.reply for _, exchange in self._named.values())
+        return sum(len(reply.body) for reply in replies if reply is not None)

@@ -23,9 +23,9 @@ import trio
 
 from sandbox.errors import Gone, WouldNotStart
 from sandbox.observation import Ending
-from server.answers import LOG_FULL, answer, why_not
+from server.answers import answer, demand_room, why_not
 from server.environment import Session
-from server.errors import Failure, NoSuchTool, Overloaded, SessionOver, TooManyCalls
+from server.errors import Failure, NoSuchTool, Overloaded
 from server.http.wire import refusal
 from server.logs import get_logger
 from server.sessions.claims import ask_for_variables
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from server.sessions.ground import Ground
 
 log = get_logger("session")
-
-MAX_CALLS = 32
-"""Calls at once in one session. Agents send one at a time; this only bounds what a broken one can pile up."""
 
 DYING_SECONDS = 2.0
 """How long calls may take to notice that their sandbox has ended by itself, and to say what they saw."""
@@ -173,11 +170,7 @@ class LiveSession:
             return exchange
         if self.box is None or self._calls is None or self._end_wanted.is_set():
             raise self._why_not()
-        if self._calling >= MAX_CALLS:
-            msg = f"This session has {MAX_CALLS} calls in progress already. Wait for one of them."
-            raise TooManyCalls(msg)
-        if self._box.is_log_full:
-            raise SessionOver(LOG_FULL)
+        demand_room(self.box, self._calling)
         exchange = Exchange()
         self._memory.remember(exchange, key, name)
         self._calling += 1

@@ -100,7 +100,7 @@ async def ask(box: Box, handler: str, arguments: Mapping[str, Any], seconds: flo
         Gone: the box ended by no doing of the guest's.
     """
     try:
-        return await box.call(handler, arguments, seconds=seconds)
+        return await box.call(handler, arguments, seconds=seconds, is_logged=False)
     except Gone as gone:
         if Ending(gone.ending).is_ours:
             raise
