@@ -29,6 +29,11 @@ finds that the one above has died ends and reaps them all (`sandbox.inside.plain
 **Who reaps whom.** Init reaps all that is orphaned in its session; the zygote reaps inits and reports each
 with its status; the keeper reaps the zygote; the server reaps the keeper.
 
+**Whose ids.** Each session has a user id of its own on the host, where there are ids to be had
+(`sandbox.ids`). An ordinary user's server could not read what such a session leaves; so before the first call
+the zygote, in whose user namespace both ids are, shows it the session's tree as the server's own. In the
+capture it has no part.
+
 **What is believed.** Init and zygote are ours and run no model code. They hold no secrets all the same, and
 what they say is about their own doing only (a process started, a process ended). A lane is hostile: its
 replies are bounded, parsed strictly, and count as data. Nothing in a lane's reach is a UNIX socket, so it

@@ -12,9 +12,9 @@ import trio
 from sandbox import packets, posture
 from sandbox.box import Box
 from sandbox.cage import GONE_SECONDS, START_SECONDS, Birth, Cage
-from sandbox.cage_plan import OUTSIDE_IDS
 from sandbox.cgroups import Group
 from sandbox.errors import Exhausted, PostureMismatch, Unsupported, WouldNotStart
+from sandbox.ids import SessionUser
 from sandbox.lane import Lane
 from sandbox.limits import Limits
 from sandbox.line import Line
@@ -32,7 +32,7 @@ async def start_box(
     profile: Profile,
     limits: Limits,
     promised: posture.Posture,
-    user: int | None,
+    user: SessionUser | None,
     group: Group | None,
     folder: str,
 ) -> Box:
@@ -45,7 +45,7 @@ async def start_box(
         profile: what it starts from.
         limits: its bounds.
         promised: the posture it must have.
-        user: its id as sessions are numbered, None when there is only the server's own.
+        user: its own, None when there is only the server's.
         group: its control groups, if any. Still the caller's.
         folder: its own, where the tier has no file systems for sessions; '' otherwise. Still the caller's.
 
@@ -67,7 +67,7 @@ async def start_box(
         except OSError as error:
             msg = f"no descriptors left for a session: {error}"
             raise Exhausted(msg) from None
-        request = _request(limits, user, group, first, folder)
+        request = _request(limits, user, group, first, folder, is_shown=cage.shows_files)
         descriptors = [
             theirs.fileno(),
             *pipes.far,
@@ -86,7 +86,10 @@ async def start_box(
                 tree, lane = await _await_ready(line, first, pipes)
                 on_failure.callback(os.close, tree)
                 on_failure.callback(lane.process.close)
+                if cage.shows_files:
+                    cage.show(birth, tree)
                 _check(birth, lane, user, group, promised)
+                await _await_shown(birth, tree)
             except BaseException:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
                     await _end(birth)
@@ -113,18 +116,22 @@ async def start_box(
 
 def _request(
     limits: Limits,
-    user: int | None,
+    user: SessionUser | None,
     group: Group | None,
     first: str,
     folder: str,
+    *,
+    is_shown: bool,
 ) -> dict[str, Any]:
-    if folder and user is not None:
-        user += OUTSIDE_IDS  # no namespace gives it another number
+    number = None
+    if user is not None:
+        number = user.outside if folder else user.number  # no namespace gives it another
     return {
         "folder": folder,
         "op": "session",
         "lane": first,
-        "user": user,
+        "user": number,
+        "is_shown": is_shown,
         "shares_user": bool(folder) and user is None,
         "watch_memory": group is None,
         "has_group_folder": bool(group and group.folder),
@@ -158,9 +165,9 @@ def _init(birth: Birth) -> HeldProcess:
 
 
 def _check(
-    birth: Birth, lane: Lane, user: int | None, group: Group | None, promised: posture.Posture
+    birth: Birth, lane: Lane, user: SessionUser | None, group: Group | None, promised: posture.Posture
 ) -> None:
-    outside = posture.own_user() if user is None else OUTSIDE_IDS + user
+    outside = posture.own_user() if user is None else user.outside
     try:
         posture.check(
             (_init(birth).pid(), lane.process.pid()),
@@ -174,6 +181,22 @@ def _check(
             raise Exhausted(_NO_DESCRIPTORS) from None
         msg = f"the session's posture could not be measured: {error}; it was killed"
         raise PostureMismatch(msg) from None
+
+
+async def _await_shown(birth: Birth, tree: int) -> None:
+    """See that what the session will leave can be read; mostly it can by the time the rest was checked."""
+    if _is_ours(tree):
+        return
+    await birth.shown.wait()
+    if not _is_ours(tree):
+        why = birth.error or "they were left their owner's"
+        msg = f"the server was not shown the session's files: {why}; it was killed"
+        raise WouldNotStart(msg)
+
+
+def _is_ours(tree: int) -> bool:
+    user = os.geteuid()
+    return user == 0 or user == os.fstat(tree).st_uid  # root may read and change whatever is whose
 
 
 async def _end(birth: Birth) -> None:

@@ -56,8 +56,10 @@ class Death:
 class Birth:
     """A session that has been asked for, until its init has been reaped."""
 
+    name: str
     started: trio.Event = attrs.field(factory=trio.Event)
     dead: trio.Event = attrs.field(factory=trio.Event)
+    shown: trio.Event = attrs.field(factory=trio.Event)
     init: HeldProcess | None = None
     error: str | None = None
     death: Death | None = None
@@ -70,6 +72,7 @@ class Cage:
     Attributes:
         facts: what the zygote said when it was ready: its Python's version, the Landlock ABI, preload times.
         folder: where its sessions' folders are to be; '' where they have file systems of their own.
+        shows_files: whether sessions' files belong to others until `show` was asked for.
         starting: held while a session is being started; those who wait are served in order.
         lost: set once the zygote is gone, and every session in the cage with it.
     """
@@ -77,6 +80,7 @@ class Cage:
     _line: Line
     facts: dict[str, Any]
     folder: str = ""
+    shows_files: bool = False
     lost: trio.Event = attrs.field(factory=trio.Event)
     starting: trio.Semaphore = attrs.field(factory=lambda: trio.Semaphore(STARTING))
     _births: dict[str, Birth] = attrs.field(factory=dict[str, Birth])
@@ -97,7 +101,7 @@ class Cage:
             raise WouldNotStart(msg)
         self._next += 1
         name = str(self._next)
-        birth = self._births[name] = Birth()
+        birth = self._births[name] = Birth(name)
         try:
             self._line.send({**request, "session": name}, descriptors)
         except OSError as error:
@@ -110,6 +114,20 @@ class Cage:
             msg = f"the kernel would not fork a session: {birth.error}"
             raise Exhausted(msg)
         return birth
+
+    def show(self, birth: Birth, tree: int) -> None:
+        """Have the zygote make the files below `tree`, a session's, look like the server's own from there.
+
+        `birth.shown` is set once it has, or cannot any more. Whether it has shows in the owner of `tree`.
+
+        Raises:
+            Exhausted: it does not take requests.
+        """
+        try:
+            self._line.send({"op": "show", "session": birth.name}, [tree])
+        except OSError as error:
+            msg = f"the zygote does not take requests: {error}"
+            raise Exhausted(msg) from None
 
     async def listen(self) -> None:
         """Take the zygote's reports until it is gone; then every session of it is dead."""
@@ -126,15 +144,20 @@ class Cage:
                 elif message["op"] == "failed":
                     birth.error = message["error"]
                     birth.started.set()
+                elif message["op"] == "shown":
+                    birth.error = message["error"] or None
+                    birth.shown.set()
                 elif message["op"] == "ended":
                     del self._births[message["session"]]
                     birth.death = Death(message["status"], message["cpu_seconds"])
+                    birth.shown.set()
                     birth.dead.set()
         finally:
             self.lost.set()
             for birth in self._births.values():
                 birth.error = birth.error or "the cage was lost"
                 birth.started.set()
+                birth.shown.set()
                 birth.dead.set()
 
     def close(self) -> None:
@@ -211,7 +234,7 @@ async def open_cage(plan: dict[str, Any]) -> AsyncGenerator[Cage]:
     process, ours = await _spawn(plan)
     line = Line(ours)
     try:
-        yield Cage(line, await _await_ready(line), plan["folder"])
+        yield Cage(line, await _await_ready(line), plan["folder"], bool(plan["subordinate"]))
     finally:
         line.close()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):

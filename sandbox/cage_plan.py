@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from typing import Any
 import attrs
 
 import sandbox
+from sandbox import reach
 from sandbox.errors import Unsupported
-from sandbox.interpreter import find_interpreter
+from sandbox.ids import IDS, OUTSIDE_IDS, Ids
+from sandbox.interpreter import Interpreter, find_interpreter
 from sandbox.plain_plan import plain_plan, refuse_loopback
 from sandbox.profile import Profile
 from sandbox.syscall_filter import compile_policy
@@ -40,11 +43,6 @@ from sandbox.tiers import MEANS, Tier
 LIBRARY = "/opt/creche"
 PYTHON = "/opt/python"
 SITE_PACKAGES = "/opt/site-packages"
-
-IDS = 65_536
-OUTSIDE_IDS = 0x70000000
-"""As root, cage ids 0 to 65,535 are these ids outside: above the ranges that distributions give to users and
-containers."""
 
 _PATHS: dict[str, list[str]] = {
     "list": [],
@@ -179,7 +177,7 @@ def environment(profile: Profile, interpreter_bin: str, library_path: str | None
 def make_plan(
     profile: Profile,
     *,
-    privileged: bool,
+    ids: Ids | None,
     memory_cgroup: bool,
     landlock: int,
     tier: Tier = "full",
@@ -190,8 +188,8 @@ def make_plan(
 
     Args:
         profile: what sessions start from.
-        privileged: the server has the capabilities to build the root before it makes a user namespace; in a
-            tier without any, those to give sessions users of their own.
+        ids: what sessions get users of their own from; None where they share the server's. Without mappers
+            they are root's, who builds the root before it makes a user namespace.
         memory_cgroup: a control group counts each session's memory.
         landlock: the highest Landlock ABI to use, 0 for none.
         tier: what sessions are confined by.
@@ -202,6 +200,7 @@ def make_plan(
         Unsupported: the profile names something that is not here.
     """
     means = MEANS[tier]
+    privileged = ids is not None and ids.mappers is None
     if not means.namespaces:
         refuse_loopback(profile, tier)
     interpreter = find_interpreter(profile.python)
@@ -228,6 +227,8 @@ def make_plan(
     copied = {name: path for name, path in packages.items() if means.namespaces and _is_copied(path)}
     trees += [{"source": packages[name], "target": name} for name in packages if name not in copied]
     copies = _far_side() | _copies_of(copied)
+    if means.namespaces and ids is not None:
+        _require_open(interpreter, packages.values())
     shared_library = any(Path(interpreter.prefix, "lib").glob("libpython3*.so*")) and prefix == PYTHON
     variables = environment(profile, os.path.dirname(executable), f"{PYTHON}/lib" if shared_library else None)
     if os.path.exists("/etc/ld.so.cache"):
@@ -242,6 +243,7 @@ def make_plan(
         "privileged": privileged,
         "outside_ids": OUTSIDE_IDS,
         "ids": IDS,
+        "subordinate": attrs.asdict(ids) if ids and ids.mappers else None,
         "trees": trees,
         "masks": masks,
         "links": links,
@@ -269,6 +271,12 @@ def make_plan(
     if means.namespaces:
         return plan
     return plain_plan(plan, interpreter.prefix, interpreter.executable, folder)
+
+
+def _require_open(interpreter: Interpreter, packages: Iterable[str]) -> None:
+    closed = reach.of_sessions(interpreter, packages)
+    if closed is not None:
+        raise Unsupported(str(closed))
 
 
 def _filter(

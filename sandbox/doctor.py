@@ -15,10 +15,11 @@ from typing import Literal
 import attrs
 import trio
 
-from sandbox import obstacles, open_files, reach
+from sandbox import obstacles, open_files, reach, subordinate
 from sandbox.cgroups import open_control_groups
 from sandbox.errors import SandboxError, Unsupported
 from sandbox.host import Host, examine_host, is_filtered
+from sandbox.ids import Ids
 from sandbox.interpreter import find_interpreter
 from sandbox.launcher import open_launcher
 from sandbox.linux import landlock
@@ -87,16 +88,17 @@ def _kernel(host: Host) -> Finding:
     return Finding("kernel", "yes", found, gives)
 
 
-def _privilege(host: Host) -> Finding:
+def _privilege(host: Host, ids: Ids | Obstacle | None) -> Finding:
     gives = "each session has a user id of its own on the host"
     if host.privileged:
         return Finding("privilege", "yes", "root", gives)
-    if os.geteuid() != 0:
-        obstacle = Obstacle(
-            f"all sessions run as user {os.geteuid()}, the server's own, each caged",
-            "run the server as root, if a user id for each is worth it",
-        )
-        return _weaker("privilege", f"user {os.geteuid()}", gives, obstacle)
+    user = f"user {os.geteuid()}"
+    if isinstance(ids, Ids):
+        found = f"{user}, ids {ids.first} to {ids.first + ids.count - 1}"
+        return Finding("privilege", "yes", found, gives)
+    if ids is not None:
+        cause = f"all sessions run as {user}, the server's own, each caged, for {ids.cause}"
+        return _weaker("privilege", user, gives, Obstacle(cause, ids.remedy))
     obstacle = Obstacle(
         "this root has no ids to give away, so all sessions run with its own, which outside may be root's",
         "run the server as an ordinary user (docker run --user 1000), or as root of the machine itself",
@@ -191,7 +193,7 @@ def _control_groups() -> Finding:
     return _weaker("control groups", "none", gives, obstacles.of_control_groups(groups.why_not))
 
 
-def _interpreter(host: Host, path: str | None) -> Finding:
+def _interpreter(path: str | None, *, owns_ids: bool) -> Finding:
     gives = "what sessions run"
     try:
         interpreter = find_interpreter(path)
@@ -200,7 +202,7 @@ def _interpreter(host: Host, path: str | None) -> Finding:
         obstacle = (reach.of_path(path) if path else None) or Obstacle(cause, remedy)
         return _no("interpreter", "cannot be run", gives, obstacle)
     closed = reach.of_path(interpreter.executable)
-    if closed is None and host.privileged:
+    if closed is None and owns_ids:
         closed = reach.of_sessions(interpreter)
     if closed is not None:
         return _no("interpreter", interpreter.executable, gives, closed)
@@ -258,14 +260,15 @@ async def try_session(python: str | None, tier: Tier) -> Finding:
 
 def _examine_host(python: str | None, max_sessions: int) -> list[Finding]:
     host = examine_host()
+    ids = None if os.geteuid() == 0 else subordinate.find()
     return [
         _kernel(host),
-        _privilege(host),
+        _privilege(host, ids),
         *_namespaces(host),
         _seccomp(),
         _landlock(),
         _control_groups(),
-        _interpreter(host, python),
+        _interpreter(python, owns_ids=host.privileged or isinstance(ids, Ids)),
         _shell(),
         few_open_files(max_sessions),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,15 +11,17 @@ from typing import Any
 import attrs
 import trio
 
+from sandbox import subordinate
 from sandbox.bare import bare_exceptions
 from sandbox.birth import start_box
 from sandbox.box import Box
 from sandbox.cage import Cage, open_cage
-from sandbox.cage_plan import IDS, OUTSIDE_IDS, make_plan
+from sandbox.cage_plan import make_plan
 from sandbox.cgroups import ControlGroups, Group, open_control_groups
 from sandbox.errors import Exhausted, PostureMismatch, WouldNotStart
 from sandbox.folders import name_folder, open_cage_folder, open_session_folder, sweep
 from sandbox.host import Host, examine_host
+from sandbox.ids import OUTSIDE_IDS, ROOTS, Ids, SessionUser
 from sandbox.limits import Limits
 from sandbox.posture import Posture
 from sandbox.profile import Profile
@@ -33,11 +36,13 @@ class Launcher:
 
     Attributes:
         host: what this machine can give.
+        ids: what sessions have users of their own from; None where they share the server's.
         alive: how many sandboxes are open now.
         mismatches: how many sessions were killed because their posture was not as promised.
     """
 
     host: Host
+    ids: Ids | None
     _tier: Tier
     _control_groups: ControlGroups
     _nursery: trio.Nursery
@@ -45,16 +50,13 @@ class Launcher:
     _standby: Standby = attrs.field(init=False)
     _cages: dict[Profile, Cage] = attrs.field(factory=dict[Profile, Cage])
     _building: dict[Profile, trio.Lock] = attrs.field(factory=dict[Profile, trio.Lock])
-    _free_ids: list[int] = attrs.field(factory=lambda: list(range(IDS - 1, 0, -1)))
+    _free_ids: list[int] = attrs.field(init=False)
     alive: int = 0
     mismatches: int = 0
 
     def __attrs_post_init__(self) -> None:
         """Make the standby, which starts sessions as this does."""
-        if not MEANS[self._tier].namespaces:
-            # Two servers on one machine are unlikely to have the same ids in use then, and here the kernel
-            # counts an id's processes wherever they are.
-            random.SystemRandom().shuffle(self._free_ids)
+        self._free_ids = _numbers(self.ids.count if self.ids else 0)
         self._standby = Standby(self._ready_sessions, self._open_fresh, self._nursery)
 
     async def warm(self, profile: Profile) -> Cage:
@@ -78,7 +80,7 @@ class Launcher:
         try:
             return make_plan(
                 profile,
-                privileged=self.gives_users,
+                ids=self.ids,
                 memory_cgroup=bool(self._control_groups.version),
                 landlock=self.host.landlock,
                 tier=self._tier,
@@ -92,7 +94,7 @@ class Launcher:
     @property
     def gives_users(self) -> bool:
         """Whether each session has a user id of its own on the host."""
-        return self.host.privileged if MEANS[self._tier].namespaces else self.host.gives_users
+        return self.ids is not None
 
     def posture(self, profile: Profile) -> Posture:
         """Return what a session of this profile is promised here, by its cage if there is one."""
@@ -104,6 +106,7 @@ class Launcher:
             network=profile.network,
             memory_bound_by=f"cgroup v{version}" if version else "watchdog",
             locks=own if MEANS[self._tier].namespaces else "shared",
+            user="own" if self.gives_users else "shared",
         )
 
     def why_shared(self, profile: Profile) -> str:
@@ -134,7 +137,7 @@ class Launcher:
     async def _open_fresh(self, profile: Profile, limits: Limits) -> AsyncGenerator[Box]:
         cage = await self.warm(profile)
         with self._lend_user() as user, self._lend_group(limits) as group:
-            owner = None if user is None else OUTSIDE_IDS + user
+            owner = None if user is None else user.outside
             async with open_session_folder(cage.folder, owner) as folder:
                 try:
                     async with cage.starting:
@@ -158,19 +161,19 @@ class Launcher:
         await self._standby.aclose()
 
     @contextmanager
-    def _lend_user(self) -> Generator[int | None]:
-        """Lend a user id that no other living session has; None when there is only the server's own."""
-        if not self.gives_users:
+    def _lend_user(self) -> Generator[SessionUser | None]:
+        """Lend a user that no other living session has; None when there is only the server's own."""
+        if self.ids is None:
             yield None
             return
         if not self._free_ids:
-            msg = f"all {IDS - 1} user ids for sessions are in use"
+            msg = f"all {self.ids.count} user ids for sessions are in use"
             raise Exhausted(msg)
-        user = self._free_ids.pop()
+        number = self._free_ids.pop()
         try:
-            yield user
+            yield self.ids.user(number)
         finally:
-            self._free_ids.append(user)
+            self._free_ids.append(number)
 
     @contextmanager
     def _lend_group(self, limits: Limits) -> Generator[Group | None]:
@@ -186,6 +189,25 @@ class Launcher:
         finally:
             if group is not None:
                 group.close()
+
+
+def _numbers(count: int) -> list[int]:
+    """Return 1 to `count`, from a random one on.
+
+    What the kernel counts by id it counts wherever the id is in use: by another server on this machine, or by
+    another program of the user whose range it is.
+    """
+    start = random.SystemRandom().randrange(count) if count else 0
+    return [*range(start, 0, -1), *range(count, start, -1)]
+
+
+def _ids(tier: Tier, host: Host) -> Ids | None:
+    if not MEANS[tier].namespaces:
+        return ROOTS if host.gives_users else None
+    if host.privileged:
+        return ROOTS
+    found = None if os.geteuid() == 0 else subordinate.find()
+    return found if isinstance(found, Ids) else None
 
 
 def _set_bounds(group: Group, limits: Limits) -> None:
@@ -222,11 +244,12 @@ async def open_launcher(*, tier: Tier = "full", standby: int = 0) -> AsyncGenera
     demand(tier, host)
     if not MEANS[tier].namespaces:
         await trio.to_thread.run_sync(sweep)
+    ids = await trio.to_thread.run_sync(_ids, tier, host)
     control_groups = open_control_groups(OUTSIDE_IDS if host.privileged else None)
     try:
         with bare_exceptions():
             async with trio.open_nursery() as nursery:
-                launcher = Launcher(host, tier, control_groups, nursery, standby)
+                launcher = Launcher(host, ids, tier, control_groups, nursery, standby)
                 try:
                     yield launcher
                 finally:

@@ -20,14 +20,14 @@ import attrs
 import sandbox
 from sandbox import host as machine
 from sandbox import remedies
-from sandbox.cage_plan import IDS, OUTSIDE_IDS
 from sandbox.errors import Exhausted
 from sandbox.host import Host
+from sandbox.ids import IDS, OUTSIDE_IDS, Ids
 
 _SECONDS = 20
 _BOOTSTRAP = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from sandbox.probe import main; main(*map(int, sys.argv[2:]))"
+    "from sandbox import probe; getattr(probe, sys.argv[2])(*sys.argv[3:])"
 )
 _REFUSED = (errno.EPERM, errno.EACCES)
 _FILTERED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
@@ -62,6 +62,10 @@ class Obstacle:
     cause: str
     remedy: str
 
+    def __str__(self) -> str:
+        """Return both as one sentence."""
+        return f"{self.cause}; {self.remedy}"
+
 
 @attrs.frozen
 class Attempts:
@@ -86,27 +90,47 @@ def attempt(host: Host) -> Attempts:
     Raises:
         Exhausted: no process can be started.
     """
-    top = str(Path(sandbox.__file__).parent.parent)
-    numbers = map(str, (int(host.privileged), OUTSIDE_IDS, IDS))
-    try:
-        told = subprocess.run(
-            [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, top, *numbers],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, timeout=_SECONDS, env={}, text=True,
-        ).stdout  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        msg = f"this machine could not be examined: {error}"
-        raise Exhausted(msg) from None
-    found = {name: int(number) for name, _, number in (row.rpartition(" ") for row in told.splitlines())}
+    if host.privileged:
+        found, _ = _probe("try_as_root", str(OUTSIDE_IDS), str(IDS))
+    else:
+        found, _ = _probe("try_as_user")
     return Attempts(
         filtered=tuple(
             name.removeprefix("call:")
             for name, error in found.items()
             if name.startswith("call:") and error in _FILTERED
         ),
-        steps={
-            name.removeprefix("step:"): error for name, error in found.items() if name.startswith("step:")
-        },
+        steps=_steps(found),
     )
+
+
+def attempt_subordinate(ids: Ids) -> tuple[Mapping[str, int], str]:
+    """Try in a child process what sessions with these ids need; return its steps, and what was complained of.
+
+    Raises:
+        Exhausted: no process can be started.
+    """
+    found, complaint = _probe("try_subordinate", str(ids.first), str(ids.count), *(ids.mappers or ()))
+    return _steps(found), complaint
+
+
+def _steps(found: Mapping[str, int]) -> Mapping[str, int]:
+    return {name.removeprefix("step:"): error for name, error in found.items() if name.startswith("step:")}
+
+
+def _probe(entry: str, *arguments: str) -> tuple[dict[str, int], str]:
+    """Run a function of `sandbox.probe`; return what it found, and what was complained of on stderr."""
+    top = str(Path(sandbox.__file__).parent.parent)
+    try:
+        told = subprocess.run(
+            [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, top, entry, *arguments],
+            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_SECONDS, env={}, text=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        msg = f"this machine could not be examined: {error}"
+        raise Exhausted(msg) from None
+    rows = (row.rpartition(" ") for row in told.stdout.splitlines())
+    return {name: int(number) for name, _, number in rows}, told.stderr
 
 
 def of_filter(filtered: tuple[str, ...]) -> Obstacle:

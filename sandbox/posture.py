@@ -47,6 +47,8 @@ class Posture:
         network: ``"none"`` or ``"loopback"``.
         memory_bound_by: ``"cgroup v2"``, ``"cgroup v1"`` or ``"watchdog"``.
         locks: ``"own"``, ``"shared"`` or ``"refused"``: see `sandbox.syscall_policy.Locks`.
+        user: ``"own"`` where no two sessions have the same user id on the host, ``"shared"`` where all have
+            the server's.
     """
 
     tier: Tier
@@ -54,6 +56,7 @@ class Posture:
     network: str
     memory_bound_by: str
     locks: Locks
+    user: str
 
 
 @functools.cache

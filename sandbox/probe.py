@@ -17,7 +17,7 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator
 
-from sandbox.linux import calls, mounts, namespaces, privileges
+from sandbox.linux import calls, mounts, namespaces, privileges, subordinate
 
 _Attempt = tuple[str, Callable[[], object]]
 
@@ -25,22 +25,42 @@ _BAD_FLAGS = 0x7FFFFFFF
 _ROOT = "/tmp"
 
 
-def main(privileged: int, outside_ids: int, ids: int) -> None:
-    """Try everything, print what came of it, exit.
+def try_as_root(outside_ids: str, ids: str) -> None:
+    """Try what root does, print what came of it, exit.
 
     Args:
-        privileged: 1 to build as root does, 0 as an ordinary user.
         outside_ids: the first of the user ids that root gives to a cage.
         ids: how many those are.
     """
+    _try_calls()
+    _in_child(lambda: _climb(_steps_of_mounting()))
+    _try_mapped_user_namespace(int(outside_ids), int(ids))
+    os._exit(0)
+
+
+def try_as_user() -> None:
+    """Try what an ordinary user does, print what came of it, exit."""
+    _try_calls()
+    _in_child(lambda: _climb(_steps_as_user()))
+    os._exit(0)
+
+
+def try_subordinate(first: str, count: str, newuidmap: str, newgidmap: str) -> None:
+    """Try what an ordinary user needs besides to give sessions ids of their own, print, exit.
+
+    Args:
+        first: the first of these ids.
+        count: how many they are.
+        newuidmap: path of what maps user ids.
+        newgidmap: path of what maps group ids.
+    """
+    _climb(_steps_with_subordinate_ids(int(first), int(count), (newuidmap, newgidmap)))
+    os._exit(0)
+
+
+def _try_calls() -> None:
     for name, attempt in _calls():
         _note(f"call:{name}", attempt)
-    if privileged:
-        _in_child(lambda: _climb(_steps_of_mounting()))
-        _try_mapped_user_namespace(outside_ids, ids)
-    else:
-        _in_child(lambda: _climb(_steps_as_user()))
-    os._exit(0)
 
 
 def _note(name: str, attempt: Callable[[], object]) -> bool:
@@ -100,6 +120,17 @@ def _steps_as_user() -> Iterator[_Attempt]:
     yield "user ids", lambda: _map_own_ids(user, group)
     yield from _steps_of_mounting()
     yield "user namespace of a session", lambda: namespaces.unshare(namespaces.NEWUSER)
+
+
+def _steps_with_subordinate_ids(first: int, count: int, mappers: tuple[str, str]) -> Iterator[_Attempt]:
+    yield "subordinate ids", lambda: subordinate.unshare(namespaces.NEWNS, first, count, mappers)
+    yield "mounts", _mount_root
+    yield "mapped mounts", _map_mount
+
+
+def _map_mount() -> None:
+    view = namespaces.open_mapped(os.open("/proc", os.O_RDONLY | os.O_DIRECTORY), 1, 0)
+    mounts.map_ids(mounts.clone_tree(_ROOT), view)
 
 
 def _map_own_ids(user: int, group: int) -> None:

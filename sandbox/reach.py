@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sandbox.host import mount_points
@@ -46,20 +46,30 @@ def of_path(path: str) -> Obstacle | None:
     return None
 
 
-def of_sessions(interpreter: Interpreter) -> Obstacle | None:
-    """Return what keeps sessions with user ids of their own from reading the interpreter.
+def of_sessions(interpreter: Interpreter, packages: Iterable[str] = ()) -> Obstacle | None:
+    """Return what keeps sessions with user ids of their own from reading the interpreter, or packages for it.
 
-    The folders above its prefix do not matter to them: a cage shows the prefix itself.
+    The folders above its prefix, and above a package, do not matter to them: a cage shows the things
+    themselves.
     """
     below = interpreter.executable.removeprefix(interpreter.prefix)
     for part in (interpreter.prefix, *(interpreter.prefix + rest for rest in _parts(below))):
-        mode = os.stat(part).st_mode
-        if mode & _FOR_OTHERS != _FOR_OTHERS:
-            return Obstacle(
-                f"{part} is closed to others (mode {_shown(mode)}), and sessions have ids of their own",
-                f"chmod -R o+rX {interpreter.prefix}, or {_ELSEWHERE}",
-            )
+        closed = _closed_to_others(part)
+        if closed:
+            return Obstacle(closed, f"chmod -R o+rX {interpreter.prefix}, or {_ELSEWHERE}")
+    for package in packages:
+        closed = _closed_to_others(package)
+        if closed:
+            return Obstacle(closed, f"chmod -R o+rX {package}")
     return None
+
+
+def _closed_to_others(path: str) -> str:
+    mode = os.stat(path).st_mode
+    needed = _FOR_OTHERS if mode & 0o111 or stat.S_ISDIR(mode) else stat.S_IROTH
+    if mode & needed == needed:
+        return ""
+    return f"{path} is closed to others (mode {_shown(mode)}), and sessions have ids of their own"
 
 
 def _parts(path: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ it does, in order, and why
 in that order:
 
 1. As root it unshares the mount namespace; as an ordinary user the user namespace first, which is what gives
-   it the right.
+   it the right. Where that user has a range of ids, they are mapped into it (`sandbox.linux.subordinate`).
 2. It takes every tree it will show by descriptor, and reads what it will copy, before anything is mounted
    over the paths that lead there.
 3. It builds the root: one tmpfs with a few directories, links, device nodes, copied files and the trees, all
@@ -40,7 +40,7 @@ from typing import Any, NoReturn
 from sandbox import packets
 from sandbox.inside import plain, root
 from sandbox.inside.processes import END_SECONDS, wipe_after
-from sandbox.linux import mounts, namespaces, privileges
+from sandbox.linux import mounts, namespaces, privileges, subordinate
 
 ROOT = "/tmp"
 
@@ -88,9 +88,12 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
         namespaces.unshare(namespaces.NEWNS)
     else:
         step[0] = "making a user namespace without being root"
-        namespaces.unshare(namespaces.NEWUSER | namespaces.NEWNS)
-        privileges.set_dumpable(dumpable=True)
-        _write_own_maps(proc, user, group)
+        if spec["subordinate"]:
+            subordinate.unshare(namespaces.NEWNS, **spec["subordinate"])
+        else:
+            namespaces.unshare(namespaces.NEWUSER | namespaces.NEWNS)
+            privileges.set_dumpable(dumpable=True)
+            _write_own_maps(proc, user, group)
     mounts.make_private()
     step[0] = "taking the trees to show"
     trees = [(mounts.clone_tree(tree["source"]), tree["target"]) for tree in spec["trees"]]

@@ -124,7 +124,7 @@ def _furnish(request: dict[str, Any], confinement: Confinement) -> int:
     _forbid_namespaces()
     if confinement.layers:
         root.enter(confinement.layers)
-    tree = _mount_writable(request["disk_bytes"], request["disk_inodes"])
+    tree = _mount_writable(request["disk_bytes"], request["disk_inodes"], is_shown=request["is_shown"])
     mounts.mount("proc", "/proc", "proc", mounts.NOSUID | mounts.NODEV | mounts.NOEXEC, "subset=pid")
     if confinement.loopback:
         _raise_loopback()
@@ -138,7 +138,7 @@ def _forbid_namespaces() -> None:
     os.close(setting)
 
 
-def _mount_writable(size: int, inodes: int) -> int:
+def _mount_writable(size: int, inodes: int, *, is_shown: bool) -> int:
     """Mount one tmpfs and show it as /workspace, /tmp and /dev/shm, so that they share one budget."""
     options = f"size={size},nr_inodes={inodes},mode=755,uid={USER},gid={USER}"
     mounts.mount("creche", "/tmp", "tmpfs", mounts.NOSUID | mounts.NODEV, options)
@@ -147,7 +147,10 @@ def _mount_writable(size: int, inodes: int) -> int:
         os.chown(f"/tmp/{name}", USER, USER)
         if name != "tmp":
             mounts.bind(f"/tmp/{name}", target)
-    tree = os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if is_shown:  # a mount of its own, in which the files can be made to look like somebody else's
+        tree = mounts.clone_tree("/tmp")
+    else:
+        tree = os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     mounts.bind("/tmp/tmp", "/tmp")
     return tree
 

@@ -25,7 +25,7 @@ from sandbox import packets
 from sandbox.inside import guard, heap, init, lane, rlimits, root
 from sandbox.inside.confinement import Confinement
 from sandbox.inside.processes import END_SECONDS, wipe, wipe_after
-from sandbox.linux import namespaces, privileges
+from sandbox.linux import mounts, namespaces, privileges
 
 # A network of its own even without a loopback: names of UNIX sockets are listed and taken there.
 _SESSION_NAMESPACES = (
@@ -66,6 +66,7 @@ class Zygote:
         self._guarded: list[int] = []
         self._forks_into_groups = True
         self._proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._as_servers = -1
 
     def prepare(self) -> None:
         """Import what sessions shall find imported, and report that requests may come."""
@@ -90,6 +91,8 @@ class Zygote:
         self._confinement = Confinement.of(self._spec, own_root=self._spec["namespaces"] and not why_shared)
         if not self._confinement.namespaces:
             privileges.adopt_orphans()
+        if self._spec["subordinate"]:
+            self._as_servers = namespaces.open_mapped(self._proc, init.USER, 0)
         lane.rehearse(self._toolbox, self._spec["rehearsal"])
         # Python's own dispositions are undone here, once, so that inits and lanes start with the kernel's.
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
@@ -134,7 +137,7 @@ class Zygote:
                     packet = packets.receive(self._steering)
                     if packet is None:
                         self._leave()
-                    self._start_session(*packet)
+                    self._obey(*packet)
             except (BrokenPipeError, ConnectionResetError):
                 self._leave()  # the server hung up between a request and our answer
 
@@ -182,6 +185,26 @@ class Zygote:
         finally:
             if group >= 0:
                 os.close(group)
+
+    def _obey(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        if request["op"] == "session":
+            self._start_session(request, descriptors)
+        else:
+            self._show(request["session"], descriptors)
+
+    def _show(self, session: str, descriptors: list[int]) -> None:
+        """Have a session's files be the server's own, for whoever holds this descriptor of their tree.
+
+        It takes rights over both users. This process has them: 0 in the cage is the server outside.
+        """
+        error = "" if descriptors else "no descriptors left"
+        for tree in descriptors:
+            try:
+                mounts.map_ids(tree, self._as_servers)
+            except OSError as refused:
+                error = str(refused)
+            os.close(tree)
+        packets.send(self._steering, {"op": "shown", "session": session, "error": error})
 
     def _start_session(self, request: dict[str, Any], descriptors: list[int]) -> None:
         session = request["session"]

@@ -34,6 +34,7 @@ _MOVE_MOUNT_F_EMPTY_PATH = 0x4
 ATTR_RDONLY = 0x1
 ATTR_NOSUID = 0x2
 ATTR_NODEV = 0x4
+_ATTR_IDMAP = 0x100000
 
 
 class _MountAttr(ctypes.Structure):
@@ -102,7 +103,22 @@ def attach_tree(tree: int, target: str) -> None:
 
 def restrict_tree(tree: int, attributes: int) -> None:
     """Set `ATTR_*` flags on every mount of a detached tree."""
-    wanted = _MountAttr(attr_set=attributes)
+    _set_attributes(tree, _MountAttr(attr_set=attributes))
+
+
+def map_ids(tree: int, user_namespace: int) -> None:
+    """Have what is in a detached tree belong to others, for whoever reaches it through this descriptor.
+
+    An owner, as the tree's file system numbers it, becomes whom `user_namespace` maps that number to. Once
+    for each tree.
+
+    Raises:
+        OSError: EINVAL where the kernel cannot do that with this file system: tmpfs needs Linux 6.3.
+    """
+    _set_attributes(tree, _MountAttr(attr_set=_ATTR_IDMAP, userns_fd=user_namespace))
+
+
+def _set_attributes(tree: int, wanted: _MountAttr) -> None:
     calls.call(
         calls.MOUNT_SETATTR,
         tree,

@@ -114,3 +114,26 @@ def write_maps(proc: int, pid: str, inside: int, outside: int, count: int) -> No
             os.write(file, content.encode())
         finally:
             os.close(file)
+
+
+def open_mapped(proc: int, inside: int, outside: int) -> int:
+    """Return a descriptor of a new user namespace that nobody is in, with one user and group id mapped.
+
+    Args:
+        proc: descriptor of a /proc.
+        inside: the id in it.
+        outside: what that stands for in this process's namespace.
+    """
+    mapped_read, mapped_write = os.pipe()
+    pid, pidfd = fork_into(NEWUSER)
+    if pid == 0:
+        os.close(mapped_write)
+        os.read(mapped_read, 1)
+        os._exit(0)
+    try:
+        write_maps(proc, str(pid), inside, outside, 1)
+        return os.open(f"{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    finally:
+        for descriptor in (mapped_read, mapped_write, pidfd):
+            os.close(descriptor)
+        os.waitpid(pid, 0)

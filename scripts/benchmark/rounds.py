@@ -146,7 +146,7 @@ async def _first(
     if launcher.gives_users:
         # Cages as an ordinary user's server builds them, whose sessions share its id.
         shared = await stack.enter_async_context(open_launcher())
-        shared.host = attrs.evolve(shared.host, privileged=False)
+        shared.ids = None
     stack.enter_context(probes.posture_timed(samples))
     goes: list[Go] = []
     for kind, profile in kinds.items():

@@ -26,7 +26,13 @@ FROM_CHECKOUT = (".venv", "sandbox", "server", "tools", "tests", "scripts", "pyp
 PACKAGES = "bash coreutils dash findutils grep libc-bin mount procps sed util-linux".split()  # noqa: SIM905
 """Debian packages whose commands the guest has."""
 
-FILES = ("/etc/ld.so.cache", "/etc/nsswitch.conf", "/usr/lib/locale/C.utf8")
+FILES = (
+    "/etc/ld.so.cache",
+    "/etc/nsswitch.conf",
+    "/usr/lib/locale/C.utf8",
+    "/usr/bin/newuidmap",
+    "/usr/bin/newgidmap",
+)
 STANDARD_LIBRARY_UNNEEDED = shutil.ignore_patterns("test", "idlelib", "config-3.*", "site-packages")
 VENV_UNNEEDED = shutil.ignore_patterns(
     # What judges code, and what is let into sessions of some environments only: four fifths of it.
@@ -111,6 +117,8 @@ def main() -> None:
     guest.add_libraries()
     guest.write("etc/passwd", "root:x:0:0::/root:/bin/bash\nordinary:x:61234:61234::/tmp:/bin/bash\n")
     guest.write("etc/group", "root:x:0:\nordinary:x:61234:\n")
+    for name in ("subuid", "subgid"):
+        guest.write(f"etc/{name}", "ordinary:100000:65536\n")
     guest.write("guest/arguments", "".join(f"{argument}\n" for argument in sys.argv[4:]))
     packed = module.read_bytes()
     (root / "guest/overlay.ko").write_bytes(lzma.decompress(packed) if packed.startswith(_XZ) else packed)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import fcntl
+import functools
 import hashlib
+import os
+import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 KILL, ALLOW = "kill", "allow"
@@ -22,6 +30,9 @@ _CONDITIONS: dict[int, Callable[[int, int], bool]] = {
     0x45: lambda word, value: bool(word & value),
 }
 _LARGEST_WORD = 0xFFFFFFFF
+_NS_GET_PARENT = 0xB702
+
+_Seen = TypeVar("_Seen")
 
 
 class Program:
@@ -77,17 +88,49 @@ def _meaning(returned: int) -> str:
     return KILL
 
 
+def _with_the_cages_rights(look: Callable[..., _Seen]) -> Callable[..., _Seen]:
+    """Make a look at a process succeed for the user who started its cage, too.
+
+    That user is not the session's where each session has one of its own, but has all rights in the cage's
+    user namespace, which is the one around the session's: a child process that has entered it looks again.
+    """
+
+    @functools.wraps(look)
+    def looked(pid: int | str, *others: Any) -> _Seen:
+        try:
+            return look(pid, *others)
+        except PermissionError:
+            if os.geteuid() == 0:
+                raise
+            wanted = pickle.dumps((look.__name__, pid, *others))
+            told = subprocess.run(
+                [sys.executable, "-P", "-m", __name__], input=wanted, stdout=subprocess.PIPE, check=True
+            )
+            seen: _Seen = pickle.loads(told.stdout)
+            return seen
+
+    return looked
+
+
+def _look_from_the_cage() -> None:
+    """Be that child."""
+    name, pid, *others = pickle.load(sys.stdin.buffer)
+    session = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY)
+    cage = fcntl.ioctl(session, _NS_GET_PARENT)
+    if ctypes.CDLL(None, use_errno=True).setns(cage, 0) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+    pickle.dump(globals()[name].__wrapped__(pid, *others), sys.stdout.buffer)
+
+
+@_with_the_cages_rights
 def proc(pid: int | str, name: str) -> str:
     """Return a file of a process's folder in /proc, as text."""
     return Path(f"/proc/{pid}/{name}").read_text()
 
 
+@_with_the_cages_rights
 def descriptors(pid: int | str) -> dict[int, str]:
-    """Return what a process holds: number and what it is of.
-
-    Raises:
-        PermissionError: it is not dumpable, and this is not root.
-    """
+    """Return what a process holds: number and what it is of."""
     held: dict[int, str] = {}
     for link in list(Path(f"/proc/{pid}/fd").iterdir()):
         with contextlib.suppress(FileNotFoundError):  # by which the listing itself was made
@@ -95,11 +138,13 @@ def descriptors(pid: int | str) -> dict[int, str]:
     return held
 
 
-def modes(pid: int) -> dict[int, int]:
+@_with_the_cages_rights
+def modes(pid: int | str) -> dict[int, int]:
     """Return what kind of file each descriptor of a process is of, as `stat` has it."""
-    return {fd: Path(f"/proc/{pid}/fd/{fd}").stat().st_mode for fd in descriptors(pid)}
+    return {int(link.name): link.stat().st_mode for link in Path(f"/proc/{pid}/fd").iterdir()}
 
 
+@_with_the_cages_rights
 def namespaces(pid: int | str) -> dict[str, str]:
     """Return the namespaces that a process is in."""
     return {link.name: str(link.readlink()) for link in sorted(Path(f"/proc/{pid}/ns").iterdir())}
@@ -110,12 +155,9 @@ def digest_of(path: str) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def memory_of(pid: int) -> bytes:
-    """Return what a process may write of its memory, from outside.
-
-    Raises:
-        PermissionError: it is not dumpable, and this is not root.
-    """
+@_with_the_cages_rights
+def memory_of(pid: int | str) -> bytes:
+    """Return what a process may write of its memory, from outside."""
     parts: list[bytes] = []
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for start, end in _writable(Path(f"/proc/{pid}/maps").read_text().splitlines()):
@@ -133,3 +175,7 @@ def _writable(maps: Iterable[str]) -> Iterator[tuple[int, int]]:
         if mode.startswith("rw"):
             start, end = (int(word, 16) for word in span.split("-"))
             yield start, end
+
+
+if __name__ == "__main__":
+    _look_from_the_cage()

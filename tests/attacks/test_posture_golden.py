@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.cage_plan import OUTSIDE_IDS, make_plan
+from sandbox.cage_plan import make_plan
 from sandbox.interpreter import find_interpreter
 from sandbox.linux import landlock
 from tests.attacks import attacker as outside
@@ -76,8 +76,8 @@ async def test_privileges_are_none_and_locked(session: Attacker, launcher: Launc
         assert status["Uid"] == status["Gid"]
         users |= set(status["Uid"].split())
     (user,) = users
-    if launcher.host.privileged:
-        assert OUTSIDE_IDS < int(user) < OUTSIDE_IDS + 65_536
+    if launcher.ids is not None:
+        assert launcher.ids.first <= int(user) < launcher.ids.first + launcher.ids.count
         assert {""} == {outside.status_of(pid)["Groups"] for pid in everybody(session).values()}
     else:
         assert os.geteuid() == int(user)
@@ -247,7 +247,7 @@ async def test_the_environment_is_exactly_this(session: Attacker, monkeypatch: p
 
 
 async def test_the_mounts_are_exactly_these(session: Attacker, launcher: Launcher) -> None:
-    plan = make_plan(PROFILE, privileged=launcher.host.privileged, memory_cgroup=True, landlock=0)
+    plan = make_plan(PROFILE, ids=launcher.ids, memory_cgroup=True, landlock=0)
     read_only: dict[str, str | None] = {
         "/": "overlay",
         **{tree["target"]: "overlay" for tree in plan["trees"]},
@@ -518,7 +518,7 @@ OF_INIT_BY_ITS_OWNER = frozenset(["fd/", "ns/", "ksm_merging_pages", "ksm_stat",
 CLOSED = frozenset(["clear_refs", "stack"])
 
 
-async def test_proc_lets_exactly_this_be_read(session: Attacker) -> None:
+async def test_proc_lets_exactly_this_be_read(session: Attacker, launcher: Launcher) -> None:
     top = await session.value("result = sorted(name for name in os.listdir('/proc') if not name.isdigit())")
     assert ["self", "thread-self"] == top
     own = await session.value(f"{WALK}\nresult = modes('/proc/self')")
@@ -527,8 +527,7 @@ async def test_proc_lets_exactly_this_be_read(session: Attacker) -> None:
     assert set(own) <= OF_ITSELF | CLOSED
     assert {name for name, mode in own.items() if "r" in mode} <= OF_ITSELF
     readable = {name for name, mode in inits.items() if "r" in mode}
-    own_user = int(outside.status_of(lanes(session)["python"])["Uid"].split()[0]) > OUTSIDE_IDS
-    assert readable <= (OF_INIT if own_user else OF_INIT | OF_INIT_BY_ITS_OWNER)
+    assert readable <= (OF_INIT if launcher.gives_users else OF_INIT | OF_INIT_BY_ITS_OWNER)
 
 
 @pytest.mark.skipif(not landlock.abi(), reason="no Landlock here, which is what forbids it to a file's owner")

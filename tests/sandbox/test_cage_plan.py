@@ -14,6 +14,7 @@ import pytest
 from sandbox import cage_plan
 from sandbox.cage_plan import LIBRARY, PYTHON, SITE_PACKAGES, make_plan
 from sandbox.errors import Unsupported
+from sandbox.ids import ROOTS, Ids
 from sandbox.interpreter import find_interpreter
 from sandbox.plain_plan import paths_to_allow
 from tests.sandbox.handlers import PROFILE
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def plan(profile: Profile = PROFILE, **changes: Any) -> dict[str, Any]:
-    options: dict[str, Any] = {"privileged": False, "memory_cgroup": False, "landlock": 0, **changes}
+    options: dict[str, Any] = {"ids": None, "memory_cgroup": False, "landlock": 0, **changes}
     return make_plan(profile, **options)
 
 
@@ -35,6 +36,24 @@ def test_site_packages_are_one_folder_or_an_error(tmp_path: Path) -> None:
     assert str(tmp_path) == shown(attrs.evolve(PROFILE, site_packages=str(tmp_path)))[SITE_PACKAGES]
     with pytest.raises(Unsupported, match="is no directory"):
         plan(attrs.evolve(PROFILE, site_packages=str(tmp_path / "absent")))
+
+
+def test_packages_that_are_closed_to_others_are_an_error_where_sessions_have_ids_of_their_own(
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0o750)
+    profile = attrs.evolve(PROFILE, site_packages=str(tmp_path))
+    plan(profile)
+    granted = Ids(200_000, 65_535, ("newuidmap", "newgidmap"))
+    for ids in (ROOTS, granted):
+        with pytest.raises(
+            Unsupported, match=rf"{tmp_path} is closed to others .*; chmod -R o\+rX {tmp_path}"
+        ):
+            plan(profile, ids=ids)
+    tmp_path.chmod(0o755)
+    made = plan(profile, ids=granted)
+    wanted = {"first": 200_000, "count": 65_535, "mappers": ["newuidmap", "newgidmap"]}
+    assert wanted == json.loads(json.dumps(made))["subordinate"]
 
 
 def test_a_package_brings_what_it_requires_and_nothing_else() -> None:
@@ -102,9 +121,7 @@ def test_an_interpreter_outside_of_usr_is_shown_at_a_neutral_path_without_its_pa
 
 
 def test_the_plan_is_json_and_carries_handlers_preloads_and_a_filter() -> None:
-    made = json.loads(
-        json.dumps(plan(attrs.evolve(PROFILE, preload=("decimal",)), privileged=True, landlock=4))
-    )
+    made = json.loads(json.dumps(plan(attrs.evolve(PROFILE, preload=("decimal",)), ids=ROOTS, landlock=4)))
     assert ["run", "echo", "beside"] == [each["name"] for each in made["handlers"]]
     assert (["decimal"], True, 4) == (made["preload"], made["privileged"], made["landlock"])
     assert len(base64.b64decode(made["seccomp"])) % 8 == 0

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from sandbox import subordinate
+from sandbox.ids import Ids
 from sandbox.linux import landlock
 from tests.sandbox import deprived
 from tests.sandbox.deprived import DOCKER_CAPABILITIES, DOCKER_HIDDEN, DOCKER_READ_ONLY, Without
+from tests.sandbox.ranges import with_a_range
 from tests.sandbox.seccomp_profiles import DOCKER_DEFAULT, refusal
 
 CRECHE = str(Path(sys.executable).parent / "creche")
@@ -174,3 +177,47 @@ def test_an_interpreter_that_is_not_there_is_told_with_a_remedy() -> None:
     assert 1 == told.returncode
     assert "interpreter: there is no /nowhere (No such file or directory)" in told.stdout
     assert "use an interpreter that lives elsewhere: --set python=/usr/bin/python3" in told.stdout
+
+
+def rows_of_doctor(*prefix: str) -> list[str]:
+    told = subprocess.run(
+        [*prefix, CRECHE, "doctor"],
+        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert (0, "tier: full") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
+    return told.stdout.splitlines()
+
+
+@with_a_range
+def test_the_doctor_names_the_range() -> None:
+    ids = subordinate.find()
+    assert isinstance(ids, Ids)
+    rows = rows_of_doctor()
+    assert any(
+        f" user {os.geteuid()}, ids {ids.first} to {ids.first + ids.count - 1} " in row for row in rows
+    )
+    assert not any(row.startswith("privilege: ") for row in rows)
+
+
+@with_a_range
+@pytest.mark.parametrize(
+    ("prefix", "cause", "remedy"),
+    [
+        (["setpriv", "--no-new-privs"], "no_new_privs is set for the server", "start it without"),
+        (
+            deprived.command(Without()),
+            "its range of ids was refused: newuidmap: write to uid_map",
+            "see newu",
+        ),
+    ],
+    ids=["no_new_privs", "in a user namespace"],
+)
+def test_the_doctor_tells_what_keeps_the_range_from_being_used(
+    prefix: list[str], cause: str, remedy: str
+) -> None:
+    rows = rows_of_doctor(*prefix)
+    place = next(place for place, row in enumerate(rows) if row.startswith("privilege: "))
+    assert (
+        f"all sessions run as user {os.geteuid()}, the server's own, each caged, for {cause}" in rows[place]
+    )
+    assert remedy in rows[place + 1]

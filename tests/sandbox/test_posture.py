@@ -12,7 +12,6 @@ import pytest
 import trio
 
 from sandbox import posture
-from sandbox.cage_plan import OUTSIDE_IDS
 from sandbox.errors import PostureMismatch
 from sandbox.posture import check, own_user
 from tests.sandbox.handlers import PROFILE, SMALL, value
@@ -59,10 +58,10 @@ def test_a_process_that_is_gone_is_no_mismatch_but_an_error() -> None:
 
 
 def outside_user(launcher: Launcher, box: Box) -> int:
-    if not launcher.host.privileged:
+    if launcher.ids is None:
         return own_user()
-    user = Path(f"/proc/{pids(box)[1]}").stat().st_uid
-    assert OUTSIDE_IDS < user < OUTSIDE_IDS + 65_536
+    user = int(Path(f"/proc/{pids(box)[1]}/status").read_text().partition("\nUid:\t")[2].split()[0])
+    assert launcher.ids.first <= user < launcher.ids.first + launcher.ids.count
     return user
 
 
@@ -76,7 +75,7 @@ async def test_a_real_session_passes_and_each_forged_promise_does_not(
     await trio.lowlevel.checkpoint()
     user = outside_user(launcher, box)
     check(pids(box), user)
-    with pytest.raises(PostureMismatch, match="Uid"):
+    with pytest.raises(PostureMismatch, match=r"Uid|Groups"):  # who has its own has no groups
         check(pids(box), user + 1)
     for name in posture._STATUS:
         with monkeypatch.context() as forged:
@@ -136,4 +135,5 @@ async def test_what_is_promised_is_what_this_machine_gives(launcher: Launcher, b
     assert "none" == box.posture.network
     version = launcher._control_groups.version
     assert (f"cgroup v{version}" if version else "watchdog") == box.posture.memory_bound_by
+    assert ("shared" if outside_user(launcher, box) == own_user() else "own") == box.posture.user
     assert launcher.posture(PROFILE) == box.posture

@@ -74,3 +74,21 @@ def test_a_prefix_that_is_closed_to_others_is_an_obstacle_for_sessions_with_ids_
     assert f"{python.parent} is closed to others (mode 0700), and sessions have ids of their own" == (
         obstacle.cause
     )
+
+
+@pytest.mark.parametrize(("mode", "is_open"), [(0o644, True), (0o755, True), (0o600, False), (0o640, False)])
+def test_packages_have_to_be_open_to_others_for_sessions_with_ids_of_their_own(
+    python: Path, tmp_path: Path, mode: int, is_open: bool
+) -> None:
+    prefix = python.parent.parent
+    interpreter = Interpreter(prefix=str(prefix), executable=str(python), purelib=str(prefix / "lib"))
+    module, package = tmp_path / "module.py", tmp_path / "package"
+    module.touch()
+    package.mkdir()
+    package.chmod(0o755)
+    module.chmod(mode)
+    obstacle = of_sessions(interpreter, [str(package), str(module)])
+    assert is_open == (obstacle is None)
+    assert is_open or f"chmod -R o+rX {module}" == getattr(obstacle, "remedy", "")
+    package.chmod(0o744)
+    assert f"chmod -R o+rX {package}" == getattr(of_sessions(interpreter, [str(package)]), "remedy", "")
