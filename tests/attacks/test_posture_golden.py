@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +17,28 @@ import pytest
 
 from sandbox.cage_plan import make_plan
 from sandbox.interpreter import find_interpreter
+from sandbox.launcher import Launcher, open_launcher
 from sandbox.linux import landlock
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS, PROFILE
 from tests.attacks.kernel import descriptors, namespaces, proc
+from tests.sandbox.ranges import no_range, with_a_range
 
 if TYPE_CHECKING:
-    from sandbox.launcher import Launcher
+    from collections.abc import AsyncIterator
+
     from tests.attacks.attacker import Attacker
+
+
+@pytest.fixture(
+    name="launcher",
+    params=["as granted", pytest.param("without a range", marks=with_a_range)],
+)
+async def _launcher(request: pytest.FixtureRequest) -> AsyncIterator[Launcher]:
+    """Give a launcher whose sessions have ids of their own if they can, and one whose sessions have not."""
+    with no_range() if request.param == "without a range" else nullcontext():
+        async with open_launcher() as launcher:
+            yield launcher
 
 
 @pytest.fixture(name="session")

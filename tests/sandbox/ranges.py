@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox import subordinate
 from sandbox.obstacles import Obstacle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _why_no_range() -> str:
@@ -24,3 +30,11 @@ SHARED = bool(WHY_NO_RANGE) and os.geteuid() != 0
 """Whether sessions all have the server's id."""
 
 with_a_range = pytest.mark.skipif(bool(WHY_NO_RANGE), reason=f"no range of ids: {WHY_NO_RANGE}")
+
+
+@contextmanager
+def no_range() -> Iterator[None]:
+    """Have launchers that are opened meanwhile do as on a machine that grants this user no ids."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(subordinate, "_USERS", Path("/dev/null"))
+        yield

@@ -26,7 +26,7 @@ from sandbox.obstacles import Obstacle
 from tests.attacks.attacker import status_of
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
 from tests.sandbox.kin import zygote_of
-from tests.sandbox.ranges import with_a_range
+from tests.sandbox.ranges import no_range, with_a_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,18 +254,16 @@ async def test_a_session_whose_files_stay_anothers_never_comes_to_be(
 
 
 @as_ordinary_user
-async def test_without_a_range_sessions_share_the_servers_id_and_say_so(
-    grant: Callable[[str, str], None],
-) -> None:
-    grant("", "")
-    async with (
-        open_launcher() as launcher,
-        launcher.open_sandbox(PROFILE, SMALL) as one,
-        launcher.open_sandbox(PROFILE, SMALL) as two,
-    ):
-        assert [USER, USER] == await users_of(one, two)
-        assert "shared" == one.posture.user
-        await run(one, SHUT)
-        final = await one.finish()
-        assert {"shut/file": b"found"} == {path: file.data for path, file in final.files.items()}
-        assert 2 == await value(two, "1 + 1")
+async def test_without_a_range_sessions_share_the_servers_id_and_say_so() -> None:
+    with no_range():
+        async with (
+            open_launcher() as launcher,
+            launcher.open_sandbox(PROFILE, SMALL) as one,
+            launcher.open_sandbox(PROFILE, SMALL) as two,
+        ):
+            assert [USER, USER] == await users_of(one, two)
+            assert "shared" == one.posture.user
+            await run(one, SHUT)
+            final = await one.finish()
+            assert {"shut/file": b"found"} == {path: file.data for path, file in final.files.items()}
+            assert 2 == await value(two, "1 + 1")
