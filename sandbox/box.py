@@ -212,6 +212,13 @@ class Box:
             self._ending = self._unasked_ending()
         return self._ending
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that it has used so far, as far as it is seen: see `Usage`."""
+        counted = self._group.cpu_seconds() if self._group else None
+        if counted is not None:
+            return counted
+        return self._lanes_cpu_seconds + sum(lane.process.cpu_seconds() for lane in self._lanes.values())
+
     async def finish(self, ending: Ending = Ending.FINISHED) -> FinalState:
         """Kill, wait until everything is reaped, then capture what is left. Later calls return the same.
 

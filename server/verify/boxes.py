@@ -66,6 +66,11 @@ def backstop(cpu_seconds: float, wall_seconds: float | None) -> float:
     return _WALL_TO_CPU * cpu_seconds if wall_seconds is None else wall_seconds
 
 
+OUT_OF_PROCESSOR_TIME = "out of processor time"
+
+_CPU_MARGIN_SECONDS = 0.2
+"""What carrying a call out may take beside the candidate's own work. Clock ticks make up some of it."""
+
 _LONG = 256 * KIB
 
 _MARGIN_SECONDS = 5.0
@@ -89,18 +94,34 @@ async def apart(function: Callable[[A, str], T], first: A, text: str) -> T:
     return await trio.to_thread.run_sync(function, first, text)
 
 
-async def ask(box: Box, handler: str, arguments: Mapping[str, Any], seconds: float) -> Observation:
+async def ask(
+    box: Box, handler: str, arguments: Mapping[str, Any], seconds: float, cpu_seconds: float | None = None
+) -> Observation:
     """Call a handler of `box`, with whatever the guest can do to the box itself made an observation too.
 
     Between two calls the guest may use up its memory or kill its own processes, and its source may be too
     large to send. That is an outcome like others: were it an exception, a solution could choose not to be
     judged.
 
+    Args:
+        box: the sandbox.
+        handler: what is called.
+        arguments: its arguments.
+        seconds: how long it may take, wall clock.
+        cpu_seconds: the processor time that it may take, with all that it starts, as it is seen from outside:
+            what stops a process inside can be switched off inside, and counts no second process.
+
     Raises:
         Gone: the box ended by no doing of the guest's.
     """
+    before = box.cpu_seconds() if cpu_seconds is not None else 0.0
     try:
-        return await box.call(handler, arguments, seconds=seconds, is_logged=False)
+        seen = await box.call(handler, arguments, seconds=seconds, is_logged=False)
+        if cpu_seconds is None or seen.outcome is not Outcome.OK:
+            return seen
+        if box.cpu_seconds() - before <= cpu_seconds + _CPU_MARGIN_SECONDS:
+            return seen
+        return attrs.evolve(seen, outcome=Outcome.TIMEOUT, value=None, error=OUT_OF_PROCESSOR_TIME)
     except Gone as gone:
         if Ending(gone.ending).is_ours:
             raise

@@ -16,7 +16,15 @@ import trio
 from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
-from server.verify.boxes import LIMITS, OpensSandboxes, apart, ask, backstop, deadline_after
+from server.verify.boxes import (
+    LIMITS,
+    OUT_OF_PROCESSOR_TIME,
+    OpensSandboxes,
+    apart,
+    ask,
+    backstop,
+    deadline_after,
+)
 from server.verify.json_match import matches
 from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
@@ -85,11 +93,11 @@ class FunctionCaseVerifier:
     async def _run(self, box: Box, source: str, name: str, case: FunctionCase) -> CaseResult:
         wall = backstop(self.cpu_seconds, self.wall_seconds)
         loading = {"source": source, "prelude": self.setup, "cpu_seconds": self.cpu_seconds}
-        seen = await ask(box, "load_candidate", loading, wall)
+        seen = await ask(box, "load_candidate", loading, wall, self.cpu_seconds)
         if _kind(seen) == "loaded":
             arguments: list[Any] = [list(case.arguments), {}]
             call = {"name": name, "arguments": plain.dumps(arguments), "cpu_seconds": self.cpu_seconds}
-            seen = await ask(box, "call_candidate", call, wall)
+            seen = await ask(box, "call_candidate", call, wall, self.cpu_seconds)
         if _kind(seen) != "value":
             return _failure(seen)
         text: Any = seen.value.get("value")
@@ -109,7 +117,7 @@ def _failure(seen: Observation) -> CaseResult:
         detail = (seen.error or str(seen.outcome))[:_SHOWN]
         return CaseResult(verdict=CaseVerdict.of(seen.outcome), detail=detail)
     if seen.value.get("kind") == "timeout":
-        return CaseResult(verdict=CaseVerdict.TIMEOUT, detail="out of processor time")
+        return CaseResult(verdict=CaseVerdict.TIMEOUT, detail=OUT_OF_PROCESSOR_TIME)
     words = [seen.value.get(key) for key in ("type", "message", "reason")]
     detail = ": ".join(word for word in words if isinstance(word, str))[:_SHOWN]
     return CaseResult(verdict=CaseVerdict.ERROR, detail=detail or "no sensible answer")

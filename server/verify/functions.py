@@ -17,7 +17,14 @@ import trio
 from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
-from server.verify.boxes import LIMITS, OpensSandboxes, ask, backstop, deadline_after
+from server.verify.boxes import (
+    LIMITS,
+    OUT_OF_PROCESSOR_TIME,
+    OpensSandboxes,
+    ask,
+    backstop,
+    deadline_after,
+)
 from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report, UnusableTestError
 
@@ -132,14 +139,15 @@ class _Relay:
         if left <= 0:
             raise _Over(OVER)
         wall = backstop(self._bounds.cpu_seconds, self._bounds.wall_seconds)
-        seen = await ask(box, handler, arguments, min(left, wall))
+        cpu = None if box is self._judge else self._bounds.cpu_seconds
+        seen = await ask(box, handler, arguments, min(left, wall), cpu)
         if seen.outcome is not Outcome.OK or not is_object(seen.value):
             raise _Over(_failed(seen))
         if box is self._judge:
             return seen.value
         answer = _cleaned(seen.value)
         if answer.get("kind") == "timeout":
-            raise _Over(CaseResult(verdict=CaseVerdict.TIMEOUT, detail="out of processor time"))
+            raise _Over(CaseResult(verdict=CaseVerdict.TIMEOUT, detail=OUT_OF_PROCESSOR_TIME))
         return answer
 
 

@@ -53,7 +53,7 @@ class ProgramVerifier:
     Attributes:
         compare: when an output counts as the expected one: a comparator, or a `Checker`.
         setup: source that is run before the program in its namespace.
-        cpu_seconds: processor time of the program, which is what it is judged by.
+        cpu_seconds: processor time of the program and all that it starts, which is what it is judged by.
         wall_seconds: the backstop for one that waits; None for ten times `cpu_seconds`, so that a loaded
             machine changes no verdict.
         total_seconds: the whole suite, wall clock. The case that would begin after that counts as a timeout.
@@ -98,7 +98,8 @@ class ProgramVerifier:
             "cpu_seconds": self.cpu_seconds,
         }
         async with opener.open_sandbox(limits) as box:
-            seen = await ask(box, "run_program", arguments, backstop(self.cpu_seconds, self.wall_seconds))
+            wall = backstop(self.cpu_seconds, self.wall_seconds)
+            seen = await ask(box, "run_program", arguments, wall, self.cpu_seconds)
         return attrs.evolve(await self._judge(opener, seen, case), cpu_seconds=cpu_seconds_of(seen))
 
     async def _judge(self, opener: OpensSandboxes, seen: Observation, case: ProgramCase) -> CaseResult:

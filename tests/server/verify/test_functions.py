@@ -294,3 +294,26 @@ async def test_processor_time_is_what_a_call_is_bounded_by(opener: Opener) -> No
         opener, "import time\ndef sort(xs):\n    time.sleep(1)\n    return sorted(xs)", SORTED
     )
     assert report.passed
+
+
+SLOW = """
+import os, signal, time
+def burn(seconds):
+    end = time.process_time() + seconds
+    while time.process_time() < end: pass
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "signal.setitimer(signal.ITIMER_PROF, 0); burn(2.6)",
+        "signal.signal(signal.SIGPROF, signal.SIG_IGN); burn(2.6)",
+        "\n    for _ in range(3):\n        if os.fork() == 0:\n            burn(1.0)\n            os._exit(0)\n        os.wait()",
+    ],
+    ids=["stops the timer", "ignores it", "in children"],
+)
+async def test_a_slow_solution_is_out_of_time_whatever_it_does_to_the_clock(opener: Opener, body: str) -> None:
+    source = f"{SLOW}\ndef sort(xs):\n    {body}\n    return sorted(xs)"
+    report = await FunctionVerifier(cpu_seconds=2.0, wall_seconds=20.0).verify(opener, source, SORTED)
+    assert [CaseVerdict.TIMEOUT] == [result.verdict for result in report.results]

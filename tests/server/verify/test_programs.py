@@ -133,3 +133,72 @@ async def test_a_suite_ends_before_its_caller_would_cut_it_off(opener: Opener) -
     report = await hasty.verify(opener, "import time\ntime.sleep(0.3)\nprint(8)", [ProgramCase("", "8")] * 3)
     assert ["passed", "timeout"] == [result.verdict for result in report.results]
     assert not report.passed
+
+
+BURN = """
+import os, time
+def burn():
+    end = time.process_time() + 0.8
+    while time.process_time() < end: pass
+"""
+SHARED = {
+    "children, one after the other": """
+for _ in range(3):
+    if os.fork() == 0:
+        burn()
+        os._exit(0)
+    os.wait()
+print(8)
+""",
+    "a child goes on where its parent stops": """
+for _ in range(3):
+    if os.fork():
+        os.wait()
+        os._exit(0)
+    burn()
+print(8, flush=True)
+os._exit(0)
+""",
+    "nobody waits for them": """
+reading, writing = os.pipe()
+for _ in range(3):
+    if os.fork() == 0:
+        burn()
+        os.write(writing, b"x")
+        time.sleep(1000)
+    os.read(reading, 1)
+print(8)
+""",
+    "orphans in sessions of their own": """
+reading, writing = os.pipe()
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            burn()
+            os.write(writing, b"x")
+            time.sleep(1000)
+        os._exit(0)
+    os.read(reading, 1)
+print(8)
+""",
+}
+
+
+@pytest.mark.parametrize("source", SHARED.values(), ids=SHARED)
+async def test_work_shared_out_among_processes_counts_as_one_programs(opener: Opener, source: str) -> None:
+    by = attrs.evolve(QUICK, wall_seconds=20.0)
+    assert await verdict_on(opener, BURN + source, DOUBLED[0], by=by) is CaseVerdict.TIMEOUT
+
+
+async def test_the_lane_cannot_be_looked_into_by_the_program(opener: Opener) -> None:
+    source = """
+import os
+for name in ("fd", "mem", "environ"):
+    try:
+        print(os.listdir(f"/proc/{os.getppid()}/fd") if name == "fd" else open(f"/proc/{os.getppid()}/{name}", "rb"))
+    except OSError:
+        continue
+print(8)
+"""
+    assert await verdict_on(opener, source, DOUBLED[0]) is CaseVerdict.PASSED
