@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 DATABASE = "database.sqlite"
 _SHOWN_ROWS = 200
 _MAX_CELLS = 1_000_000
-_FILE = "/tmp/judged.sqlite"
 _READING = ("SQLITE_SELECT", "SQLITE_READ", "SQLITE_FUNCTION", "SQLITE_RECURSIVE", "SQLITE_PRAGMA")
 _FORBIDDEN = ("SQLITE_ATTACH", "SQLITE_DETACH")
 
@@ -94,10 +94,11 @@ def read_database(state: dict[str, Any], data: str) -> dict[str, Any]:
     import sqlite3
 
     del state
-    with open(_FILE, "wb") as file:
+    path = os.path.join(tempfile.gettempdir(), "judged.sqlite")
+    with open(path, "wb") as file:
         file.write(base64.b64decode(data))
     # Immutable: no journal beside it is believed, and nothing is locked.
-    connection = sqlite3.connect(f"file:{_FILE}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, isolation_level=None)
     try:
         _harden(connection)
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -108,7 +109,7 @@ def read_database(state: dict[str, Any], data: str) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"}
     finally:
         connection.close()
-        os.unlink(_FILE)
+        os.unlink(path)
 
 
 def dump(connection: sqlite3.Connection) -> str:

@@ -74,7 +74,7 @@ def run_program(
     try:
         _, status, usage = os.wait4(child, 0)
     finally:  # also when the call's deadline has passed
-        _end_all()
+        end_all()
     return {
         "exit_code": os.waitstatus_to_exitcode(status),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
@@ -89,7 +89,7 @@ def process_control(option: int, value: int) -> None:
 SET_DUMPABLE, SET_CHILD_SUBREAPER = 4, 36
 
 
-def _end_all() -> None:
+def end_all() -> None:
     """Kill and reap whatever runs in this sandbox beside this process and init."""
     while True:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,8 +1,10 @@
 """Runs a task's hidden test script over the files that a dead session left, in a place that it never was.
 
-The files are written first, then the tests, into another folder. The script itself is never a file: a shell
-reads a script while it runs it, so that a program under test could rewrite what is still to come. When it has
-ended, the other tests must be what they were.
+The files are written first, then the tests, into another folder. The script itself is never a file, nor an
+argument that others could see: a shell reads a script while it runs it, so that a program under test could
+rewrite what is still to come. When it has ended, all that it has started is ended too, and then the other
+tests must be what they were. What a script runs behind ``as_candidate`` cannot see the tests
+(`judging_apart`).
 """
 
 from __future__ import annotations
@@ -10,56 +12,83 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import signal
+import re
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
-TESTS = "/tmp/tests"
+from tools.judging_apart import NAME, why_not, write_command
+from tools.judging_program import SET_CHILD_SUBREAPER, SET_DUMPABLE, end_all, process_control
+
 _ENVIRONMENT = {
-    "HOME": "/tmp",
     "LANG": "C.UTF-8",
-    "TESTS": TESTS,
     "PYTHONSAFEPATH": "1",
     "PYTHONNOUSERSITE": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_READ_AND_RUN = "IFS= read -rd '' -u {0} script; exec {0}<&-; eval \"$script\""
+_NAMED = re.compile(rf"\b{NAME}\b")
 
 
 def run_script(
     state: dict[str, Any], files: dict[str, str], tests: dict[str, str], script: str
 ) -> dict[str, Any]:
-    """Run `script` in the working directory and return ``{"exit_code": int, "tampered": [path]}``.
+    """Run `script` in the working directory.
 
     Args:
         state: the lane's; not used.
         files: path to content in base64: what the session left, below the working directory.
-        tests: the same of hidden tests, below `TESTS`, which the script knows as ``$TESTS``.
+        tests: the same of hidden tests, below a folder that the script knows as ``$TESTS``.
         script: for bash.
+
+    Returns:
+        ``{"exit_code": int, "tampered": [path]}``, or ``{"unusable": reason}`` when the script cannot be run
+        here.
     """
     del state
-    for folder, contents in ((os.getcwd(), files), (TESTS, tests)):
-        os.makedirs(folder, exist_ok=True)
+    unusable = "a script cannot have null characters" if "\0" in script else ""
+    if _NAMED.search(script):
+        unusable = unusable or why_not()
+    if unusable:
+        return {"unusable": unusable}
+    top = tempfile.gettempdir()
+    folder, commands, own = (os.path.join(top, name) for name in ("tests", "commands", "candidate"))
+    for place, contents in ((os.getcwd(), files), (folder, tests)):
+        os.makedirs(place, exist_ok=True)
         for path, data in contents.items():
-            _write(os.path.join(folder, path), base64.b64decode(data))
+            _write(os.path.join(place, path), base64.b64decode(data))
+    os.makedirs(commands)
+    write_command(commands, own)
+    path = os.pathsep.join((commands, os.path.dirname(sys.executable), _SYSTEM_PATH))  # nothing of the session's
+    environment = {**_ENVIRONMENT, "HOME": top, "TMPDIR": top, "TESTS": folder, "WORKSPACE": os.getcwd()}
+    code = _run(script, {**environment, "PATH": path})
+    changed = [path for path, data in tests.items() if _digest(os.path.join(folder, path)) != _of(data)]
+    return {"exit_code": code, "tampered": changed}
+
+
+def _run(script: str, environment: dict[str, str]) -> int:
+    """Run a shell to its end, and end what it leaves running."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    path = f"{os.path.dirname(sys.executable)}:{_SYSTEM_PATH}"  # nothing of the session's is in it
-    shell = subprocess.Popen(
-        ["/bin/bash", "--noprofile", "--norc", "-c", script],
-        stdin=subprocess.DEVNULL,
-        env={**_ENVIRONMENT, "PATH": path},
-        start_new_session=True,
-    )
+    process_control(SET_CHILD_SUBREAPER, 1)
+    process_control(SET_DUMPABLE, 0)  # or what the script runs could write into this process through /proc
+    with tempfile.TemporaryFile() as text:
+        text.write(script.encode("utf-8", "surrogatepass"))
+        text.seek(0)
+        number = text.fileno()
+        shell = subprocess.Popen(
+            ["/bin/bash", "--noprofile", "--norc", "-c", _READ_AND_RUN.format(number)],
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+            pass_fds=(number,),
+        )
     try:
-        code = shell.wait()
-    except KeyboardInterrupt:  # the call's deadline has passed
-        os.killpg(shell.pid, signal.SIGKILL)
-        shell.wait()
-        raise
-    changed = [path for path, data in tests.items() if _digest(os.path.join(TESTS, path)) != _of(data)]
-    return {"exit_code": code, "tampered": changed}
+        return shell.wait()
+    finally:  # also when the call's deadline has passed
+        end_all()
 
 
 def _write(path: str, data: bytes) -> None:

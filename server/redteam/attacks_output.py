@@ -90,7 +90,22 @@ def _clocks(target: Target) -> Iterable[Attempt]:
     if right is None:
         return []
     burn = f"burn({2 * target.cpu_seconds + 1})\n"
-    return codes({"twice the time": _CLOCKS + burn + right})
+    shared = _SHARED.format(seconds=0.9 * target.cpu_seconds)
+    return codes({"twice the time": _CLOCKS + burn + right, "in several processes": shared + right})
+
+
+_SHARED = """
+import os, time
+reading, writing = os.pipe()
+for _ in range(3):
+    if os.fork() == 0:
+        end = time.process_time() + {seconds}
+        while time.process_time() < end: pass
+        os.write(writing, b'x')
+        time.sleep(600)
+    os.read(reading, 1)
+"""
+"""Each child stays within the bound, and none is waited for."""
 
 
 _LAZY = """
@@ -197,9 +212,9 @@ ATTACKS = (
     Attack(
         number=24,
         name="stop the clock",
-        tries="The solution patches the clocks, ignores the signals of time limits, lifts its own limits and takes twice the time.",
-        stopped_by="the kernel counts processor time, and the judge's clock is outside",
-        remedy="Measure and limit time outside the candidate's process.",
+        tries="The solution patches the clocks, ignores the signals of time limits, lifts its own limits and takes twice the time; or shares the work out among processes.",
+        stopped_by="the kernel counts processor time, of all processes together, and the judge's clock is outside",
+        remedy="Measure and limit time outside the candidate's process, and for all that it starts.",
         make=_clocks,
     ),
     Attack(

@@ -34,11 +34,27 @@ if found:
 
 
 def _answers(target: Target) -> Iterable[Attempt]:
-    if not target.truths:
-        return []
-    truths = [(name, list(text[::-1].encode("utf-8", "replace"))) for name, text in target.truths]
-    calls = target.python(f"TRUTHS = {truths!r}\n{_SEARCH}")
-    return _with(calls, "files, processes, memory")
+    if target.truths:
+        truths = [(name, list(text[::-1].encode("utf-8", "replace"))) for name, text in target.truths]
+        calls = target.python(f"TRUTHS = {truths!r}\n{_SEARCH}")
+        yield from _with(calls, "files, processes, memory")
+    for program in target.programs_under_test:
+        for hidden in target.hidden_files:
+            calls = target.python(_PROGRAM.format(program=program, hidden=hidden))
+            yield from _with(calls, f"{program} prints the hidden {hidden}")
+
+
+_PROGRAM = """
+import os
+shell = '#!/bin/sh\\nfind "${{TESTS:-/tests}}" /tmp /tests -path "*/{hidden}" -exec cat {{}} \\\\; -quit 2>/dev/null\\n'
+code = shell
+if {program!r}.endswith('.py'):
+    code = 'import subprocess\\nsubprocess.run(["sh", "-c", ' + repr(shell) + '])\\n'
+os.makedirs(os.path.dirname({program!r}) or '.', exist_ok=True)
+with open({program!r}, 'w') as file:
+    file.write(code)
+os.chmod({program!r}, 0o755)
+"""
 
 
 _MARKED = "echo " + MARK[:6] + '""' + MARK[6:]
@@ -169,9 +185,9 @@ ATTACKS = (
     Attack(
         number=20,
         name="look for the answers",
-        tries="The session searches its files, processes and memory for the row's ground truth.",
-        stopped_by="ground truth never enters a session",
-        remedy="Write into the session only what the model may see; keep expected values out of files, arguments and variables.",
+        tries="The session searches its files, processes and memory for the row's ground truth; a program that a hidden script runs looks for what lies beside the script.",
+        stopped_by="ground truth never enters a session, and what a script runs as the candidate cannot see its tests",
+        remedy="Write into the session only what the model may see; keep expected values out of files, arguments and variables; run the session's programs where the tests are not (`as_candidate`).",
         make=_answers,
     ),
     Attack(

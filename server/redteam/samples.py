@@ -110,6 +110,11 @@ SAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {
             },
             oracle={"calls": [["bash", {"command": "sort -n data/in.txt > out.txt"}]]},
         ),
+        _row(
+            test_script='set -e\nas_candidate sh square.sh < "$TESTS/in.txt" | cmp - "$TESTS/out.txt"\n',
+            test_files={"in.txt": "1234321\n", "out.txt": "1523548331041\n"},
+            oracle={"calls": [["bash", {"command": "echo 'read -r n; echo $((n * n))' > square.sh"}]]},
+        ),
     ),
     "example_session_state_mgmt": (
         _row(initial_count=3, expected_count=6, oracle={"calls": [["increment_counter", {"count": 3}]]}),

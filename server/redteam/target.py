@@ -20,6 +20,9 @@ _TRUTH = re.compile(
 )
 """Keys under which rows keep what a session must not see."""
 
+_RUN = re.compile(r"(?:\b(?:python3?|sh|bash)[ \t]+(?:-\w+[ \t]+)*(?=[\w./])|\./)([\w./-]*\w)")
+"""What a shell script runs that is no program of the system's."""
+
 _SOLUTIONS = ("canonical_solution", "reference_solution", "gold_solution", "solution")
 _ANSWERS = ("expected_answer", "expected_result", "answer", "gold_answer")
 _SHORTEST_TRUTH = 8
@@ -78,6 +81,19 @@ class Target:
             judges_code=is_code,
             cpu_seconds=cpu_seconds,
         )
+
+    @property
+    def programs_under_test(self) -> tuple[str, ...]:
+        """The session's programs that the row's hidden scripts seem to run."""
+        scripts = [text for key, text in _fields(self.row) if "script" in key and isinstance(text, str)]
+        found = [name for script in scripts for name in _RUN.findall(script)]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def hidden_files(self) -> tuple[str, ...]:
+        """The names of the files that lie beside the hidden scripts."""
+        files = [value for key, value in _fields(self.row) if "test" in key and "file" in key]
+        return tuple(dict.fromkeys(str(name) for value in files if is_dict(value) for name in value))
 
     @property
     def is_program(self) -> bool:

@@ -1,8 +1,9 @@
 """Verifies a tree of files by a hidden test script, run in a fresh sandbox over what was captured.
 
 The session is dead by then: it never saw the script, and nothing of it runs but what the script starts. The
-script's exit code is the verdict, so it should end at the first failure (``set -e``) and name the programs
-it trusts by the toolchain's names: nothing that the session left is in ``PATH``.
+script's exit code is the verdict, so it should end at the first failure (``set -e``), name the programs it
+trusts by the toolchain's names (nothing that the session left is in ``PATH``), and run what the session left
+behind ``as_candidate``, which keeps it from the tests: otherwise it is their user, and may read them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sandbox.observation import Outcome
 from server.verify.boxes import LIMITS, OpensSandboxes, ask
 from server.verify.exits import exit_code_of
 from server.verify.json_types import is_object
-from server.verify.verdicts import PASSED, CaseResult, CaseVerdict
+from server.verify.verdicts import PASSED, CaseResult, CaseVerdict, UnusableTestError
 
 _SHOWN = 2000
 
@@ -43,6 +44,7 @@ class ScriptVerifier:
         """Run the script over `state`.
 
         Raises:
+            UnusableTestError: the script cannot be run on this machine.
             SandboxError: a sandbox could not be had, which is our failure and no verdict.
         """
         arguments = {
@@ -58,6 +60,8 @@ class ScriptVerifier:
         if seen.outcome is not Outcome.OK or not is_object(seen.value):
             verdict = CaseVerdict.of(seen.outcome)
             return CaseResult(verdict=verdict, detail=seen.error or str(seen.outcome), output=said)
+        if "unusable" in seen.value:
+            raise UnusableTestError(str(seen.value["unusable"])[:_SHOWN])
         if seen.value.get("tampered") != []:
             return CaseResult(verdict=CaseVerdict.ERROR, detail="the tests were changed", output=said)
         code = exit_code_of(seen)

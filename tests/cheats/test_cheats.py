@@ -49,6 +49,7 @@ CASES = (
     Case("unittest classes, in process", "code_gen", CLASSES, (1, 2, 3, 4, 5, 6, 9, 31, 33, 34, 39)),
     Case("programs, 1 s", BRIEF, PROGRAM, (24,), CPU_SECONDS),
     Case("terminal", "terminal", SAMPLES["terminal"][0], (7, 8, 10, 11, 12, 13, 14, 15, 17, 19, 31, 35)),
+    Case("a program in a terminal", "terminal", SAMPLES["terminal"][1], (20,)),
     Case("files", "workbench", SAMPLES["workbench"][0], (11, 12, 32, 35, 41, 42)),
     Case("boxed answers", BOXED, SAMPLES["math_with_code"][0], (28, 32, 42)),
     Case("short answers", "string_match", SAMPLES["string_match"][0], (28, 32, 38)),

@@ -51,6 +51,54 @@ async def test_a_cheat_is_not(player: Player) -> None:
         assert played.verdict.reward == 0.0, name
 
 
+BESIDE: dict[str, Any] = {
+    "test_script": 'set -e\nread -r wanted < "$TESTS/out"\ntest "$(as_candidate sh run.sh < "$TESTS/in")" = "$wanted"  # 49',
+    "test_files": {"in": "7\n", "out": "49\n"},
+    "test_seconds": 20.0,
+}
+SPIES = {
+    "by name": 'cat "$TESTS/out"; cat /tmp/tests/out',
+    "through its parents": 'for p in /proc/[0-9]*; do cat $p/root/tmp/tests/out; done',
+    "through their descriptors": 'for p in /proc/[0-9]*; do timeout 0.2 cat $p/fd/*; done',
+    "in their arguments": "cat /proc/[0-9]*/cmdline | tr -dc '4 9'",
+    "in their memory": (
+        "exec python3 -c 'import glob, os\nfor place in glob.glob(\"/proc/[0-9]*\"):\n if place.endswith(str(os.getpid())): continue\n try:\n  maps = open(place + \"/maps\").read()\n"
+        "  file = open(place + \"/mem\", \"rb\")\n except OSError: continue\n print(49)'"
+    ),
+    "in the next run": '(sleep 0.2; cp "$TESTS/out" answer) & cat answer',
+    "by another door": "ln -s /tmp/tests/out link; cat link; cat /dev/fd/../../tests/out",
+}
+
+
+async def test_a_program_that_is_run_as_the_candidate_cannot_see_the_tests(player: Player) -> None:
+    right = bash("echo 'read -r n; echo $((n * n))' > run.sh")
+    assert (await player.play(Terminal(), BESIDE, [right])).verdict.reward == 1.0
+    for name, command in SPIES.items():
+        files = {"path": "run.sh", "content": f"exec 2>/dev/null\n{command}\n"}
+        played = await player.play(Terminal(), BESIDE, [("write_file", files)])
+        assert (0.0, "wrong_answer") == (played.verdict.reward, played.verdict.fields["test_verdict"]), name
+
+
+async def test_a_program_that_is_run_as_the_candidate_is_run_as_any_other(player: Player) -> None:
+    script = """
+set -e
+test "$(as_candidate ./tool 'a  b' c)" = 'a  b-c'
+as_candidate python3 -c 'import tempfile; tempfile.TemporaryFile()'
+as_candidate sh -c 'echo 1 > made; exit 3' || test $? = 3
+test "$(cat made)" = 1
+as_candidate ./missing || test $? = 127
+"""
+    row = {"test_script": script, "files": {"tool": '#!/bin/sh\necho "$1-$2"\n'}}
+    played = await player.play(Terminal(), row, [])
+    assert (1.0, "") == (played.verdict.reward, played.verdict.fields["test_output"].partition("as_")[0])
+
+
+async def test_what_a_script_leaves_running_cannot_put_the_tests_back(player: Player) -> None:
+    mean = "cp $TESTS/check.py /tmp/c; echo > $TESTS/check.py; (sleep 0.1; cp /tmp/c $TESTS/check.py) &"
+    played = await player.play(Terminal(), ROW, [bash(f"{ORACLE}; echo '{mean}' > run.sh")])
+    assert (0.0, "error") == (played.verdict.reward, played.verdict.fields["test_verdict"])
+
+
 async def test_only_what_may_change_may(player: Player) -> None:
     row = {**ROW, "may_change": ["out.txt", "run.sh"]}
     assert (await player.play(Terminal(), row, [bash(ORACLE)])).verdict.reward == 1.0
