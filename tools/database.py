@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tools.registry import Failed, tool
@@ -61,24 +63,65 @@ def run_sql(state: dict[str, Any], script: str, query: str) -> dict[str, Any]:
         query: SQL that may read or change; it cannot open other databases.
 
     Returns:
-        ``{"stage": "script" | "query", "error"}``, or ``{"rows": text, "database": text}``, see `dump`.
+        ``{"stage": "script" | "query", "error"}``, or ``{"rows": text, "database": text, "changes": bool,
+        "follows": [bool or None]}``, see `dump`; whether the query changed anything; and for each of a few
+        databases that have only some of the rows, whether it brought other rows there (None: it failed).
     """
-    import sqlite3
-
     del state
-    connection = sqlite3.connect(":memory:", isolation_level=None)
     stage = "script"
     try:
-        connection.executescript(script)
-        stage = "query"
-        _authorize(connection, None)
-        _, rows = _execute(connection, query, _MAX_CELLS)
-        _authorize(connection, _READING)
-        return {"rows": json.dumps([_row(row) for row in rows]), "database": dump(connection)}
-    except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+        with closing(_build(script)) as connection:
+            before = dump(connection)
+            stage = "query"
+            rows = _rows_of(connection, query)
+            _authorize(connection, _READING)
+            after = dump(connection)
+        follows = [_follows(script, kept, query, rows) for kept in _KEPT]
+        return {"rows": json.dumps(rows), "database": after, "changes": before != after, "follows": follows}
+    except (_sqlite().Error, _sqlite().Warning, ValueError) as error:
         return {"stage": stage, "error": f"{type(error).__name__}: {error}"}
-    finally:
-        connection.close()
+
+
+_KEPT = ("0", "rowid % 2 = 0", "rowid % 2 = 1")
+"""Which rows of each table the other databases have: none, and one half each."""
+
+
+def _follows(script: str, kept: str, query: str, rows: list[Any]) -> bool | None:
+    """Whether `query` brings other rows than `rows` where the tables have only the rows that are `kept`.
+
+    From tables without rows, none may be the same: it would have come from the query itself.
+    """
+    try:
+        with closing(_build(script)) as connection:
+            for name, text in connection.execute(_TABLES).fetchall():
+                if not _is_virtual(text):
+                    connection.execute(f"DELETE FROM {_quoted(name)} WHERE NOT ({kept})")  # noqa: S608
+            found = _rows_of(connection, query)
+            return found != rows and (kept != "0" or all(row not in rows for row in found))
+    except (_sqlite().Error, _sqlite().Warning, ValueError):
+        return None
+
+
+_TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+
+
+def _sqlite() -> Any:
+    import sqlite3
+
+    return sqlite3
+
+
+def _build(script: str) -> sqlite3.Connection:
+    connection: sqlite3.Connection = _sqlite().connect(":memory:", isolation_level=None)
+    connection.executescript(script)
+    return connection
+
+
+def _rows_of(connection: sqlite3.Connection, query: str) -> list[Any]:
+    """Run a query that cannot open other databases, and return its rows as `_row` spells them."""
+    _authorize(connection, None)
+    _, rows = _execute(connection, query, _MAX_CELLS)
+    return [_row(row) for row in rows]
 
 
 def read_database(state: dict[str, Any], data: str) -> dict[str, Any]:
@@ -115,8 +158,8 @@ def read_database(state: dict[str, Any], data: str) -> dict[str, Any]:
 def dump(connection: sqlite3.Connection) -> str:
     """Return all that is in a database, in one spelling, as JSON text.
 
-    ``{"schema": [[type, name, text]], "tables": {name: {"columns", "rows"}}}``; a column is
-    ``[name, type, not null, key]``. A cell is null, or text that begins with its type: ``i:7``, ``f:0.5``,
+    ``{"schema": [[type, name, text]], "tables": {name: {"columns", "constraints", "rows"}}}``; a column is
+    ``[name, type, not null, key]``, and constraints are all else that a table was made with. A cell is null, or text that begins with its type: ``i:7``, ``f:0.5``,
     ``s:text``, ``b:`` and hexadecimal digits. Order means nothing. Virtual tables are refused: reading one
     runs a module's code.
 
@@ -135,10 +178,10 @@ def dump(connection: sqlite3.Connection) -> str:
         if kind != "table":
             schema.append([kind, name, " ".join(str(text).split())])
             continue
-        if str(text).upper().split()[1:2] == ["VIRTUAL"]:
+        if _is_virtual(text):
             msg = f"{name!r} is a virtual table"
             raise ValueError(msg)
-        quoted = '"' + name.replace('"', '""') + '"'
+        quoted = _quoted(name)
         columns = connection.execute(f"PRAGMA table_info({quoted})").fetchall()
         rows: list[list[str | None]] = []
         for row in connection.execute(f"SELECT * FROM {quoted}"):  # noqa: S608  # quoted
@@ -148,8 +191,43 @@ def dump(connection: sqlite3.Connection) -> str:
                 raise ValueError(msg)
             rows.append(_row(row))
         shape = [[str(each[1]).lower(), str(each[2]).lower(), each[3], each[5]] for each in columns]
-        tables[name] = {"columns": shape, "rows": rows}
+        constraints = _constraints(connection, quoted, str(text))
+        tables[name] = {"columns": shape, "constraints": constraints, "rows": rows}
     return json.dumps({"schema": schema, "tables": tables})
+
+
+_QUOTED_OR_COMMENT = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_COUNTED = re.compile(r"\b(?:CHECK|COLLATE\s+\w+|AUTOINCREMENT|GENERATED|STRICT|WITHOUT\s+ROWID)\b")
+
+
+def _constraints(connection: sqlite3.Connection, quoted: str, text: str) -> list[str]:
+    """Return what a table demands beyond its columns' types, one line each, in one order.
+
+    SQLite tells defaults, foreign keys and what is unique. The rest stands in the table's SQL only: the words
+    are counted there, and what a CHECK says is not looked at.
+    """
+    found = [
+        f"default {str(each[1]).lower()} {' '.join(str(each[4]).split())}"
+        for each in connection.execute(f"PRAGMA table_xinfo({quoted})").fetchall()
+        if each[4] is not None
+    ]
+    for each in connection.execute(f"PRAGMA foreign_key_list({quoted})").fetchall():
+        found.append(f"foreign {' '.join(map(str, each[1:])).lower()}")
+    for each in connection.execute(f"PRAGMA index_list({quoted})").fetchall():
+        if each[3] == "u":
+            columns = connection.execute(f"PRAGMA index_info({_quoted(each[1])})").fetchall()
+            found.append(f"unique {' '.join(str(column[2]) for column in columns).lower()}")
+    bare = _QUOTED_OR_COMMENT.sub(" ", text).upper()
+    found += [" ".join(word.split()) for word in _COUNTED.findall(bare)]
+    return sorted(found)
+
+
+def _is_virtual(text: object) -> bool:
+    return str(text).upper().split()[1:2] == ["VIRTUAL"]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _execute(connection: sqlite3.Connection, text: str, most: int) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -8,13 +8,18 @@ Which way a row is judged depends on its gold SQL:
 * It changes: the database that the session left must be in the state that the gold SQL leads to. If the
   session never used the tool, the SQL in the final message is run on a fresh one instead.
 
-Gold and candidate never share a sandbox. SQL of other dialects cannot be run here: such rows are judged by
-the operator's language model, which compares the two statements.
+A query that says by heart what the session saw is none: rows that do not depend on the database where the
+gold SQL's do are wrong.
+
+Gold and candidate never share a sandbox. SQL of other dialects cannot be run here, and a gold SQL that does
+the same on an empty database, or changes nothing, tells nothing when it is run: such rows are judged by the
+operator's language model, which compares the two statements. Without one they are masked.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -26,6 +31,7 @@ from server.verify.databases import (
     BadDatabaseError,
     Database,
     Ran,
+    follows_alike,
     read_database,
     run_gold,
     run_sql,
@@ -100,16 +106,24 @@ class TextToSql(Environment[SqlTask]):
         said = sql_in(rollout.final_text)
         fields: dict[str, Any] = {"extracted_sql": said}
         if not task.can_be_run:
-            judge = EquivalenceJudge(model=rollout.judge_model, template=self.template)
-            question = f"{task.sql_context}\n\n{task.sql_prompt}"
-            judged = await judge.judge(question, task.sql, said)
-            return Verdict(judged.reward, {**fields, "judge_evaluations": judged.evaluations})
+            return await self._compared(rollout, fields)
         gold = await run_gold(rollout, task.sql_context, task.sql)
+        if not (gold.changes if task.changes else gold.tells_something):
+            return await self._compared(rollout, fields)
         try:
             is_right = await self._is_right(rollout, gold, said)
         except BadDatabaseError as error:
             return Verdict(0.0, {**fields, "failure": str(error)})
         return Verdict(float(is_right), fields)
+
+    async def _compared(self, rollout: Rollout[SqlTask], fields: Mapping[str, Any]) -> Verdict:
+        """Have the two statements compared as texts, and if that says nothing, by a language model."""
+        task, said = rollout.task, fields["extracted_sql"]
+        if said is None or _one_line(said) == _one_line(task.sql):
+            return Verdict(float(said is not None), fields)
+        judge = EquivalenceJudge(model=rollout.judge_model, template=self.template)
+        judged = await judge.judge(f"{task.sql_context}\n\n{task.sql_prompt}", task.sql, said)
+        return Verdict(judged.reward, {**fields, "judge_evaluations": judged.evaluations})
 
     async def _is_right(self, rollout: Rollout[SqlTask], gold: Ran, said: str | None) -> bool:
         task = rollout.task
@@ -117,7 +131,7 @@ class TextToSql(Environment[SqlTask]):
             if said is None:
                 return False
             ran = await run_sql(rollout, task.sql_context, said)
-            return same_rows(gold.rows, ran.rows, ordered=task.is_ordered)
+            return same_rows(gold.rows, ran.rows, ordered=task.is_ordered) and follows_alike(gold, ran)
         seeds = 1 if task.sql_context.strip() else 0
         if len(rollout.calls) > seeds:
             return same_database(gold.database, await _left(rollout))
@@ -133,6 +147,10 @@ async def _left(rollout: Rollout[SqlTask]) -> Database:
         msg = f"the session left no {DATABASE}"
         raise BadDatabaseError(msg)
     return await read_database(rollout, captured.data)
+
+
+def _one_line(query: str) -> str:
+    return " ".join(query.split()).rstrip("; ")
 
 
 def sql_in(text: str) -> str | None:

@@ -23,6 +23,7 @@ _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{(?P<inner>[^{}]*)\}")
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 _STOPS = ".!?\u3002 "
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\D|$))")
+_POWER = re.compile("(?<=[\\d)])[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]+")
 _LONGEST_NUMBER = 100
 
 
@@ -46,11 +47,25 @@ def extract(text: str, how: Extraction) -> str | None:
 
 def normalised(text: str) -> str:
     """Return `text` in one spelling: lower case, single blanks, no quotes around it, no full stop."""
-    text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    text = " ".join(_compatible(text).casefold().split())
     text = text.rstrip(_STOPS) or text
-    while len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
-        text = text[1:-1].strip()
+    start, end = 0, len(text)  # and no copies: of a text of quotes they would take quadratic time
+    while end - start > 1 and text[start] in _QUOTES and text[end - 1] in _QUOTES:
+        start, end = start + 1, end - 1
+        while start < end and text[start] == " ":
+            start += 1
+        while start < end and text[end - 1] == " ":
+            end -= 1
+    text = text[start:end]
     return text.rstrip(_STOPS) or text
+
+
+def _compatible(text: str) -> str:
+    """Return `text` with full-width forms and the like made plain. A power stays one.
+
+    By Unicode's own rule, a 5 with a raised 2 would be 52.
+    """
+    return unicodedata.normalize("NFKC", _POWER.sub(r"^\g<0>", text))
 
 
 def same_text(answer: str, expected: str, *, case_sensitive: bool = False) -> bool:
@@ -65,7 +80,7 @@ def number(text: str) -> Fraction | None:
 
     Written as ``1,234.5``, ``-3/4``, ``\frac{3}{4}``, ``12%``, ``$5`` or ``2e3``.
     """
-    text = unicodedata.normalize("NFKC", text).strip().strip("$").strip()
+    text = _compatible(text).strip().strip("$").strip()
     text = re.sub(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}", r"\1/\2", text).replace("\u2212", "-").replace("\\", "")
     text = _THOUSANDS.sub("", text)
     percent = text.endswith("%")

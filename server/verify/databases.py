@@ -33,10 +33,11 @@ class BadDatabaseError(Exception):
 
 @attrs.frozen
 class Table:
-    """A table: its columns (name, type, not null, key) and its rows, in no order."""
+    """A table: its columns (name, type, not null, key), its rows in no order, and what else it demands."""
 
     columns: tuple[Any, ...]
     rows: Rows = attrs.field(repr=False)
+    constraints: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -49,10 +50,25 @@ class Database:
 
 @attrs.frozen
 class Ran:
-    """What SQL brought: the rows of its last statement, and the database as it was afterwards."""
+    """What SQL brought: the rows of its last statement, and the database as it was afterwards.
+
+    Attributes:
+        rows: of the last statement.
+        database: as it was left.
+        changes: whether it is another than before.
+        follows: whether there were other rows on databases with fewer rows: with none, and with either half;
+            None where it failed.
+    """
 
     rows: Rows = attrs.field(repr=False)
     database: Database
+    changes: bool = False
+    follows: tuple[bool | None, ...] = ()
+
+    @property
+    def tells_something(self) -> bool:
+        """Whether a gold query's rows depend on the database, or another query would be as right by chance."""
+        return any(self.follows)
 
 
 async def read_database(opener: OpensSandboxes, data: bytes, seconds: float = 30.0) -> Database:
@@ -79,7 +95,9 @@ async def run_sql(opener: OpensSandboxes, script: str, query: str, seconds: floa
     """
     answer = await _ask(opener, "run_sql", {"script": script, "query": query}, seconds)
     try:
-        return Ran(rows=_rows(json.loads(answer["rows"])), database=_database(answer))
+        follows = tuple(None if each is None else bool(each) for each in answer["follows"])
+        rows = _rows(json.loads(answer["rows"]))
+        return Ran(rows, _database(answer), changes=bool(answer["changes"]), follows=follows)
     except (KeyError, TypeError, ValueError, RecursionError):
         msg = "the rows make no sense"
         raise BadDatabaseError(msg) from None
@@ -105,13 +123,26 @@ def same_rows(expected: Rows, found: Rows, *, ordered: bool = False) -> bool:
     return wanted == got if ordered else sorted(wanted) == sorted(got)
 
 
+def follows_alike(gold: Ran, ran: Ran) -> bool:
+    """Whether a query's rows depend on the database where the gold query's do.
+
+    One that says its rows by heart brings them from an empty database too, or from every half of one. No more
+    is asked: right queries may well differ on databases that the task does not have.
+    """
+    (gold_on_empty, *gold_on_halves), (on_empty, *on_halves) = gold.follows, ran.follows
+    if gold_on_empty and on_empty is False:
+        return False
+    telling = [mine for theirs, mine in zip(gold_on_halves, on_halves, strict=True) if theirs]
+    return not telling or any(mine is not False for mine in telling)
+
+
 def same_database(expected: Database, found: Database, *, schema: bool = True) -> bool:
     """Whether two databases have the same tables with the same rows.
 
     Args:
         expected: the gold state.
         found: the candidate's.
-        schema: whether columns' types, views, indices and triggers count too.
+        schema: whether columns' types, constraints, views, indices and triggers count too.
     """
     if expected.tables.keys() != found.tables.keys():
         return False
@@ -120,6 +151,8 @@ def same_database(expected: Database, found: Database, *, schema: bool = True) -
     for name, table in expected.tables.items():
         other = found.tables[name]
         columns = [tuple(each.columns) if schema else _names(each) for each in (table, other)]
+        if schema and table.constraints != other.constraints:
+            return False
         if columns[0] != columns[1] or not same_rows(table.rows, other.rows):
             return False
     return True
@@ -146,7 +179,11 @@ def _database(answer: Mapping[str, Any]) -> Database:
     try:
         value = json.loads(answer["database"])
         tables = {
-            str(name): Table(tuple(map(_column, table["columns"])), _rows(table["rows"]))
+            str(name): Table(
+                tuple(map(_column, table["columns"])),
+                _rows(table["rows"]),
+                tuple(map(str, table["constraints"])),
+            )
             for name, table in value["tables"].items()
         }
         return Database(tables, tuple(tuple(map(str, each)) for each in value["schema"]))

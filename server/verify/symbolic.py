@@ -41,6 +41,11 @@ MATH_VERIFIER = attrs.evolve(
 """What an environment's `verifier` must be for `symbolically_equal` to work."""
 
 
+def _same_signs(answer: str, expected: str) -> bool:
+    """Whether both have the same factorials: to a text, an exclamation mark at its end says nothing."""
+    return answer.count("!") == expected.count("!")
+
+
 async def symbolically_equal(
     opener: OpensSandboxes, expected: str, answer: str, seconds: float = 10.0
 ) -> bool:
@@ -50,7 +55,9 @@ async def symbolically_equal(
         MathUnavailableError: the library is missing, so that the third cannot be known.
         SandboxError: a sandbox could not be had, which is our failure and no verdict.
     """
-    if normalised(answer) == normalised(expected) or same_number(answer, expected):
+    if _same_signs(answer, expected) and normalised(answer) == normalised(expected):
+        return True
+    if same_number(answer, expected):
         return True
     # Python's own names have no business in an answer, and a long answer is none.
     if not answer.strip() or len(answer) > MAX_CHARACTERS or "__" in answer:

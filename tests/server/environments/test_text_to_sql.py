@@ -8,8 +8,8 @@ import pytest
 
 from server.environments.text_to_sql import SqlTask, TextToSql, sql_in
 from server.sessions.files import SeedError
-from server.verify.judge.equivalence import EQUAL
-from server.verify.verdicts import UnusableTestError
+from server.verify.judge.equivalence import DIFFERENT, EQUAL
+from server.verify.verdicts import JudgeFailedError, UnusableTestError
 from tests.server.environments.conftest import Player
 from tests.server.verify.judge.endpoint import judge_at, open_endpoint, says
 
@@ -50,6 +50,69 @@ def block(query: str) -> str:
 )
 async def test_a_question_is_answered_by_the_rows(player: Player, text: str, reward: float) -> None:
     assert reward == (await player.play(TextToSql(), READ, text=text)).verdict.reward
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "VALUES ('Tom'), ('Kim')",
+        "SELECT 'Tom' UNION ALL SELECT 'Kim' FROM pets WHERE id = 1",
+        "SELECT column1 FROM (VALUES ('Tom'), ('Kim')) WHERE EXISTS (SELECT * FROM pets)",
+    ],
+)
+async def test_rows_said_by_heart_are_no_answer(player: Player, query: str) -> None:
+    assert (await player.play(TextToSql(), READ, text=block(query))).verdict.reward == 0.0
+
+
+async def test_a_query_may_differ_from_the_gold_where_the_task_does_not_look(player: Player) -> None:
+    row = {**READ, "sql": "SELECT SUM(age) FROM pets WHERE name <> 'Kim'"}
+    for query in (
+        "SELECT COALESCE(SUM(age), 0) FROM pets WHERE id < 3",
+        "SELECT total(age) FROM pets WHERE name IN ('Tom', 'Rex; the dog') GROUP BY id > 9",
+    ):
+        assert (await player.play(TextToSql(), row, text=block(query))).verdict.reward == 1.0
+
+
+NOTHING_TO_SEE = {
+    "no rows": ("SELECT name FROM pets WHERE age > 100", "SELECT 1 WHERE 0", []),
+    "the same as of nothing": ("SELECT COUNT(*) FROM pets WHERE age > 100", "SELECT 0", []),
+    "no change": ("DELETE FROM pets WHERE age > 100", "SELECT 1", [call("SELECT 1")]),
+}
+
+
+@pytest.mark.parametrize(("gold", "cheat", "calls"), NOTHING_TO_SEE.values(), ids=NOTHING_TO_SEE)
+async def test_where_running_the_gold_shows_nothing_the_statements_are_compared(
+    player: Player, gold: str, cheat: str, calls: list[tuple[str, dict[str, Any]]]
+) -> None:
+    row = {**READ, "sql": gold}
+    assert (await player.play(TextToSql(), row, calls)).verdict.reward == 0.0
+    assert (await player.play(TextToSql(), row, calls, text=block(f"{gold} ;\n"))).verdict.reward == 1.0
+    with pytest.raises(JudgeFailedError, match="judge_url"):
+        await player.play(TextToSql(), row, calls, text=block(cheat))
+    async with open_endpoint(says(DIFFERENT)) as endpoint:
+        played = await player.play(TextToSql(), row, calls, text=block(cheat), judge_model=judge_at(endpoint))
+    assert played.verdict.reward == 0.0
+
+
+async def test_what_a_new_table_demands_counts(player: Player) -> None:
+    gold = (
+        "CREATE TABLE t (a INT UNIQUE, b TEXT NOT NULL DEFAULT 'x' CHECK (b <> 'y; CHECK'),"
+        " c INT REFERENCES pets(id) ON DELETE CASCADE, d TEXT COLLATE NOCASE)"
+    )
+    row = {**READ, "sql": gold}
+    for old, new, reward in (
+        ("", "", 1.0),
+        ("a INT UNIQUE", "A int  unique", 1.0),
+        (" UNIQUE", "", 0.0),
+        (" DEFAULT 'x'", "", 0.0),
+        ("'x'", "'z'", 0.0),
+        (" CHECK (b <> 'y; CHECK')", "", 0.0),
+        (" ON DELETE CASCADE", "", 0.0),
+        (" REFERENCES pets(id) ON DELETE CASCADE", "", 0.0),
+        (" COLLATE NOCASE", "", 0.0),
+    ):
+        played = await player.play(TextToSql(), row, text=block(gold.replace(old, new)))
+        assert reward == played.verdict.reward, old
 
 
 async def test_order_counts_where_the_gold_orders(player: Player) -> None:

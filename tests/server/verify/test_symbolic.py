@@ -38,6 +38,11 @@ async def test_equal_mathematics_is_equal_and_other_is_not(mathematician: MathOp
         assert not await symbolically_equal(mathematician, r"\frac{1}{2}", answer), answer
 
 
+async def test_marks_of_arithmetic_are_no_spelling(mathematician: MathOpener) -> None:
+    for expected, answer, is_equal in (("5", "5!", False), ("120", "5!", True), ("52", "5\u00b2", False)):
+        assert is_equal is await symbolically_equal(mathematician, expected, answer), answer
+
+
 async def test_an_answer_that_takes_for_ever_is_not_equal(mathematician: MathOpener) -> None:
     assert not await symbolically_equal(mathematician, "7", "9^{9^{9^{9^{9}}}}", seconds=1.5)
 
