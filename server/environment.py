@@ -128,6 +128,10 @@ class Environment(Generic[TaskT]):
         """
         return None
 
+    def needs_judge(self) -> bool:
+        """Whether verdicts rest on `Rollout.judge_model`, so that a server without one must not start."""
+        return False
+
     def compute_metrics(
         self,
         tasks: Sequence[Sequence[Mapping[str, Any]]],  # noqa: ARG002  # for subclasses to use

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -61,6 +62,7 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
         StartupError: it cannot be opened with these settings on this machine.
     """
     environment = _environment(settings.environment)
+    _require_judge(environment, settings)
     open_files.allow(settings.max_sessions)
     few = few_open_files(settings.max_sessions)
     if few.cause:
@@ -111,6 +113,22 @@ def _environment(name: str) -> Environment[Any]:
         msg = f"a tool cannot be named {taken[0]!r}, since that is a route of the server; name it otherwise"
         raise StartupError(msg)
     return environment
+
+
+def _require_judge(environment: Environment[Any], settings: Settings) -> None:
+    """Refuse now what would mask every rollout later."""
+    if settings.judge_url is None and environment.needs_judge():
+        msg = (
+            f"{environment.name} is judged by a language model, and there is none: set judge_url and "
+            "judge_model (from NeMo Gym: judge_model_server in the resources server's entry)"
+        )
+        raise StartupError(msg)
+    if settings.judge_url is not None and not settings.judge_url.startswith(("http://", "https://")):
+        msg = f"judge_url must begin with http:// or https://, not {settings.judge_url!r}"
+        raise StartupError(msg)
+    if settings.judge_url is not None and find_spec("httpx") is None:
+        msg = "judge_url needs the extra 'judge', and httpx is missing: pip install 'creche[judge]'"
+        raise StartupError(msg)
 
 
 async def _refusal(error: SandboxError, python: str | None) -> StartupError:

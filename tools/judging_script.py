@@ -61,7 +61,9 @@ def run_script(
             _write(os.path.join(place, path), base64.b64decode(data))
     os.makedirs(commands)
     write_command(commands, own)
-    path = os.pathsep.join((commands, os.path.dirname(sys.executable), _SYSTEM_PATH))  # nothing of the session's
+    path = os.pathsep.join(
+        (commands, os.path.dirname(sys.executable), _SYSTEM_PATH)
+    )  # nothing of the session's
     environment = {**_ENVIRONMENT, "HOME": top, "TMPDIR": top, "TESTS": folder, "WORKSPACE": os.getcwd()}
     code = _run(script, {**environment, "PATH": path})
     changed = [path for path, data in tests.items() if _digest(os.path.join(folder, path)) != _of(data)]

@@ -81,6 +81,10 @@ class EquivalenceLlmJudge(Environment[EquivalenceTask]):
     reward_if_rescued: ClassVar[float] = 0.5
     longest_extracted: ClassVar[int] = 120
 
+    def needs_judge(self) -> bool:
+        """Answer yes: few answers are the same text as the expected one."""
+        return True
+
     async def verify(self, rollout: Rollout[EquivalenceTask]) -> Verdict:
         """Compare, and where that says nothing, ask."""
         task, text = rollout.task, rollout.final_text.strip()

@@ -78,6 +78,10 @@ class NsTools(Environment[NsToolsTask]):
             stderr += "The interpreter was restarted: its variables are gone.\n"
         return {**body, "stderr": stderr}
 
+    def needs_judge(self) -> bool:
+        """Answer as it is set."""
+        return self.use_judge
+
     async def verify(self, rollout: Rollout[NsToolsTask]) -> Verdict:
         """Compare the boxed answer with the expected one."""
         task = rollout.task

@@ -11,8 +11,11 @@ import trio
 
 from sandbox.bare import bare_exceptions
 from server.verify.judge.labels import read_label
-from server.verify.judge.model import JudgeModel
+from server.verify.judge.model import JudgeModel, QuestionRefusedError
 from server.verify.judge.prompts import Template
+
+
+_HARMLESS = "I do not know."
 
 
 @attrs.frozen
@@ -39,7 +42,8 @@ async def cast(
     """Ask a question `votes` times at once.
 
     Votes that cannot be read are left out; if none can be, or no label has a majority of the others, there is
-    no label.
+    no label. Nor is there one for a text of the candidate's that the endpoint refuses to be asked about, if it
+    does not refuse the same question about another: else a candidate could choose not to be judged.
 
     Raises:
         JudgeFailedError: a call failed.
@@ -56,10 +60,16 @@ async def cast(
             "verdict_label": read_label(answer.text, template.labels),
         }
 
-    with bare_exceptions():
-        async with trio.open_nursery() as nursery:
-            for number in range(votes):
-                nursery.start_soon(vote, number)
+    try:
+        with bare_exceptions():
+            async with trio.open_nursery() as nursery:
+                for number in range(votes):
+                    nursery.start_soon(vote, number)
+    except QuestionRefusedError as refused:
+        names = template.hostile if hostile is None else hostile
+        await model.ask(template.messages({**values, **dict.fromkeys(names, _HARMLESS)}, hostile))
+        refusal = {"responses_create_params": {"input": messages}, "response": {"error": str(refused)}}
+        return Ballot(None, [{**refusal, "verdict_label": None}])
     labels = [evaluation["verdict_label"] for evaluation in evaluations if evaluation["verdict_label"]]
     label, count = Counter(labels).most_common(1)[0] if labels else (None, 0)
     return Ballot(label if 2 * count > len(labels) else None, evaluations)

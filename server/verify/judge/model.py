@@ -27,9 +27,14 @@ Api = Literal["responses", "chat"]
 _PATHS: Mapping[str, str] = {"responses": "/v1/responses", "chat": "/v1/chat/completions"}
 _MAX_BODY = 8 * 1024 * 1024
 _AGAIN = frozenset({408, 409, 425, 429})
+_BAD_QUESTION = frozenset({400, 413, 422})
 _SERVER_ERRORS = 500
 _MARGIN_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
+
+
+class QuestionRefusedError(JudgeFailedError):
+    """The endpoint calls the question a bad one: too long for the model, or with something in it."""
 
 
 @attrs.frozen
@@ -77,6 +82,7 @@ class JudgeModel:
         """Return the answer to `messages`.
 
         Raises:
+            QuestionRefusedError: the endpoint will not have such a question.
             JudgeFailedError: no try succeeded, or the caller's deadline is too near for another. Says how.
         """
         import httpx  # noqa: PLC0415  # see above
@@ -96,6 +102,9 @@ class JudgeModel:
                 if isinstance(tried, Answer):
                     return tried
                 why = tried.why
+                if tried.is_refusal:
+                    msg = f"the judge failed: {why}"
+                    raise QuestionRefusedError(msg)
                 if not tried.again or number + 1 == self.tries:
                     break
                 await trio.sleep(self._pause(number, tried.after))
@@ -128,7 +137,8 @@ class JudgeModel:
         status = reply.status_code
         if not reply.is_success:
             again = status in _AGAIN or status >= _SERVER_ERRORS
-            return _Failed(f"it answered with status {status}", again=again, after=_after(reply))
+            why = f"it answered with status {status}"
+            return _Failed(why, again=again, after=_after(reply), is_refusal=status in _BAD_QUESTION)
         try:
             value = json.loads(body)
             text = _text_of_responses(value) if self.api == "responses" else _text_of_chat(value)
@@ -165,6 +175,7 @@ class _Failed:
     why: str
     again: bool = attrs.field(kw_only=True)
     after: float = attrs.field(kw_only=True, default=0.0)
+    is_refusal: bool = attrs.field(kw_only=True, default=False)
 
 
 def _after(reply: httpx.Response) -> float:

@@ -58,12 +58,12 @@ BESIDE: dict[str, Any] = {
 }
 SPIES = {
     "by name": 'cat "$TESTS/out"; cat /tmp/tests/out',
-    "through its parents": 'for p in /proc/[0-9]*; do cat $p/root/tmp/tests/out; done',
-    "through their descriptors": 'for p in /proc/[0-9]*; do timeout 0.2 cat $p/fd/*; done',
+    "through its parents": "for p in /proc/[0-9]*; do cat $p/root/tmp/tests/out; done",
+    "through their descriptors": "for p in /proc/[0-9]*; do timeout 0.2 cat $p/fd/*; done",
     "in their arguments": "cat /proc/[0-9]*/cmdline | tr -dc '4 9'",
     "in their memory": (
-        "exec python3 -c 'import glob, os\nfor place in glob.glob(\"/proc/[0-9]*\"):\n if place.endswith(str(os.getpid())): continue\n try:\n  maps = open(place + \"/maps\").read()\n"
-        "  file = open(place + \"/mem\", \"rb\")\n except OSError: continue\n print(49)'"
+        'exec python3 -c \'import glob, os\nfor place in glob.glob("/proc/[0-9]*"):\n if place.endswith(str(os.getpid())): continue\n try:\n  maps = open(place + "/maps").read()\n'
+        '  file = open(place + "/mem", "rb")\n except OSError: continue\n print(49)\''
     ),
     "in the next run": '(sleep 0.2; cp "$TESTS/out" answer) & cat answer',
     "by another door": "ln -s /tmp/tests/out link; cat link; cat /dev/fd/../../tests/out",

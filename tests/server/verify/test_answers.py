@@ -33,13 +33,22 @@ def test_an_answer_is_found(text: str, how: Extraction, expected: Any) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [("Paris.", "paris"), (' "New  York" ', "new york"), ("\uff21", "a"), ("...", "..."), ("\"' a '\"", "a"), ("10 m\u00b2", "10 m2")],
+    [
+        ("Paris.", "paris"),
+        (' "New  York" ', "new york"),
+        ("\uff21", "a"),
+        ("...", "..."),
+        ("\"' a '\"", "a"),
+        ("10 m\u00b2", "10 m2"),
+    ],
 )
 def test_texts_are_the_same_but_for_their_spelling(answer: str, expected: str) -> None:
     assert same_text(answer, expected)
 
 
-@pytest.mark.parametrize(("answer", "expected"), [("", "paris"), ("paris or rome", "paris"), ("a", "b"), ("5\u00b2", "52")])
+@pytest.mark.parametrize(
+    ("answer", "expected"), [("", "paris"), ("paris or rome", "paris"), ("a", "b"), ("5\u00b2", "52")]
+)
 def test_other_texts_are_not(answer: str, expected: str) -> None:
     assert not same_text(answer, expected)
     assert not same_text("Paris", "paris", case_sensitive=True)
@@ -53,7 +62,8 @@ def test_a_number_may_be_spelled_in_many_ways(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "nan", "inf", "1/0", "1e999999999", "0.75 or 3", "9" * 10_000, "1,23", "True", "5\u00b2"]
+    "text",
+    ["", "x", "nan", "inf", "1/0", "1e999999999", "0.75 or 3", "9" * 10_000, "1,23", "True", "5\u00b2"],
 )
 def test_what_is_no_number_equals_none(text: str) -> None:
     assert number(text) is None

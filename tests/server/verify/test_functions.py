@@ -313,7 +313,9 @@ def burn(seconds):
     ],
     ids=["stops the timer", "ignores it", "in children"],
 )
-async def test_a_slow_solution_is_out_of_time_whatever_it_does_to_the_clock(opener: Opener, body: str) -> None:
+async def test_a_slow_solution_is_out_of_time_whatever_it_does_to_the_clock(
+    opener: Opener, body: str
+) -> None:
     source = f"{SLOW}\ndef sort(xs):\n    {body}\n    return sorted(xs)"
     report = await FunctionVerifier(cpu_seconds=2.0, wall_seconds=20.0).verify(opener, source, SORTED)
     assert [CaseVerdict.TIMEOUT] == [result.verdict for result in report.results]
