@@ -12,11 +12,14 @@ import os
 import sys
 import threading
 import types
+from collections.abc import Sequence
 from typing import Any, cast
 
 from tools.shapes import is_dict
 
-_WATCHED = ("builtins", "unittest", "numpy.testing", "pandas._testing", "pandas.testing")
+_WATCHED = ("builtins", "contextlib", "unittest", "numpy.testing", "pandas._testing", "pandas.testing")
+"""With the modules in them. Beside these, the modules that the test names."""
+
 _FORBIDDEN = frozenset(
     {
         *(
@@ -28,13 +31,25 @@ _FORBIDDEN = frozenset(
         ),
         *("gc.get_objects", "gc.get_referrers", "gc.get_referents"),
         *("ctypes.string_at", "ctypes.wstring_at", "ctypes.cdata", "ctypes.addressof"),
+        *("ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.call_function"),
     }
 )
 _ATTRIBUTES = frozenset({"object.__getattr__", "object.__setattr__"})
 _FRAMES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame"})
 _CODE = frozenset({"__code__", "__defaults__", "__kwdefaults__"})
-_GO_BETWEENS = frozenset({"inspect", "traceback", "threading", "ctypes"})
+_GO_BETWEENS = frozenset(
+    {
+        *("inspect", "threading", "ctypes", "bdb", "pdb", "trace", "profile", "cgitb", "code", "pydoc"),
+        *("string", "xmlrpc.server", "logging.config", "asyncio.tasks", "asyncio.base_tasks"),
+    }
+)
 """Modules that would ask in a solution's name."""
+
+_HAND_OVER = {
+    "traceback": frozenset({"walk_tb", "walk_stack", "_walk_tb_with_full_positions"}),
+    "logging": frozenset({"<lambda>", "currentframe"}),
+}
+"""Functions of modules that ask for themselves otherwise: what these get, their callers get."""
 
 _COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__sub__", "__rsub__", "__abs__")
 _MOST_ITEMS = 10_000
@@ -50,12 +65,14 @@ class Guard:
 
     Args:
         test_name: the file name that the test's own code is compiled under.
+        imports: the modules that the test imports.
     """
 
-    def __init__(self, test_name: str) -> None:
+    def __init__(self, test_name: str, imports: Sequence[str] = ()) -> None:
         """Record what tests are made of and put up the hook."""
         _load_watched()
-        self._record = _record()
+        self._imports = tuple(imports)
+        self._record = _record(self._imports)
         self._trusted = (*_toolchain(), test_name, "<frozen")
         self._looking: set[int] = set()
         self._getframe = sys._getframe  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no other way
@@ -63,7 +80,7 @@ class Guard:
 
     def changes(self) -> str:
         """Return what of it has been changed, one name; empty if nothing has."""
-        now = _record()
+        now = _record(self._imports)
         for key, value in self._record.items():
             if key not in now or now[key] is not value:
                 return f"{key} was replaced"
@@ -109,8 +126,13 @@ class Guard:
 
     def _is_candidate(self, frame: types.FrameType | None, through: frozenset[str]) -> bool:
         """Whether what asks, itself or `through` others, is neither of the toolchain nor of the test."""
-        while frame is not None and frame.f_globals.get("__name__") in through:
+        while frame is not None:
+            name = str(frame.f_globals.get("__name__"))
+            if name not in through and frame.f_code.co_name not in _HAND_OVER.get(name, ()):
+                break
             frame = frame.f_back
+        if frame is not None and frame.f_globals.get("__name__") == "traceback":
+            return bool(frame.f_locals.get("capture_locals"))  # else it makes lines of text of them
         return frame is not None and not frame.f_code.co_filename.startswith(self._trusted)
 
 
@@ -141,11 +163,12 @@ def _load_watched() -> None:
             importlib.import_module(name)
 
 
-def _record() -> dict[str, object]:
-    """Return what tests are made of, by name: modules' values, classes' attributes, functions' code."""
+def _record(imports: tuple[str, ...]) -> dict[str, object]:
+    """Return what tests are made of, by name: modules, their values, classes' attributes, functions' code."""
     record: dict[str, object] = {}
     for module_name, module in list(sys.modules.items()):
-        if module_name.startswith(_WATCHED):
+        if module_name in imports or module_name.startswith(_WATCHED):
+            record[module_name] = module
             for name, value in list(vars(module).items()):
                 _note(record, f"{module_name}.{name}", value)
     return record

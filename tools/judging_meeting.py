@@ -10,6 +10,7 @@ import functools
 import sys
 import types
 import unittest
+from collections.abc import Sequence
 from typing import Any, Callable
 
 from tools.judging_guard import Guard
@@ -38,19 +39,22 @@ class Meeting:
         test: the test module.
         name: ``Class.method``.
         entry_point: the candidate's function that is tested.
+        imports: the modules that the test imports.
     """
 
-    def __init__(self, source: str, prelude: str, test: str, name: str, entry_point: str) -> None:
+    def __init__(
+        self, source: str, prelude: str, test: str, name: str, entry_point: str, imports: Sequence[str]
+    ) -> None:
         """Compile the test and keep the rest."""
         self._parts = (prelude, source)
         self._test = compile(test, _TEST_NAME, "exec", dont_inherit=True, optimize=0)
         self._class, _, self._method = name.partition(".")
-        self._entry_point = entry_point
+        self._entry_point, self._imports = entry_point, imports
         self._suite_of = unittest.TestSuite
 
     def run(self) -> tuple[str, str]:
         """Load the candidate, run the test; return the outcome and its detail, as `run_unittest` does."""
-        guard, result = Guard(_TEST_NAME), _Result()
+        guard, result = Guard(_TEST_NAME, self._imports), _Result()
         changes, outcome_of = guard.changes, self._outcome
         try:
             namespace = self._namespace(self._solution())

@@ -77,11 +77,33 @@ def double(x):
     inspect.signature(double)
     return x * 2
 """,
+        """
+import traceback
+def double(x):
+    try: 1 / 0
+    except ZeroDivisionError as error:
+        assert "ZeroDivisionError" in traceback.format_exc()
+        traceback.extract_tb(error.__traceback__)
+        traceback.format_stack()
+    return x * 2
+""",
     ],
 )
 async def test_an_honest_solution_may_use_its_libraries(opener: Opener, source: str) -> None:
     assert (await report_on(opener, source)).passed
 
+
+USE = """
+import json, os
+def use(frame):
+    while frame is not None:
+        mine = frame.f_locals
+        if "word" in mine and "writing" in mine:
+            for text in (f"{mine['word']}\\npassed\\n", json.dumps({"word": mine["word"], "outcome": "passed"})):
+                os.write(mine["writing"], text.encode())
+                os._exit(0)
+        frame = frame.f_back
+"""
 
 CHEATS = {
     "nothing": "",
@@ -162,6 +184,59 @@ os._exit(0)
 """,
     "kills its parent": "import os\nos.kill(os.getppid(), 9)\nimport time\ntime.sleep(1)",
     "prints success": "print('OK', flush=True)\nprint({'outcome': 'passed'})\nimport os\nos._exit(0)",
+    "gets the frame of logging": f"import logging\n{USE}def double(x): use(logging.currentframe())",
+    "has a formatter take it": f"""
+import string
+{USE}
+def double(x):
+    try: 1 / 0
+    except ZeroDivisionError as error: trace = error.__traceback__
+    use(string.Formatter().get_field("0.tb_frame", [trace], {{}})[0])
+""",
+    "has a debugger bring it": f"""
+import bdb
+{USE}
+class Watch(bdb.Bdb):
+    def user_call(self, frame, _): use(frame)
+def double(x): Watch().runcall(lambda: 7)
+""",
+    "asks the interpreter itself for it": f"""
+import ctypes
+{USE}
+def double(x):
+    ask = ctypes.pythonapi.PyEval_GetFrame
+    ask.restype = ctypes.py_object
+    use(ask())
+""",
+    "walks the traceback": f"""
+import traceback
+{USE}
+def double(x):
+    try: 1 / 0
+    except ZeroDivisionError as error: use(next(traceback.walk_tb(error.__traceback__))[0])
+""",
+    "has locals written out": """
+import traceback
+def double(x):
+    try: 1 / 0
+    except ZeroDivisionError as error: traceback.TracebackException.from_exception(error, capture_locals=True)
+    return x * 2
+""",
+    "writes the result by its own library": """
+import json
+class Encoder:
+    def encode(self, value): return json.JSONEncoder().encode({**value, "outcome": "passed"})
+json._default_encoder = Encoder()
+def double(x): return 7
+""",
+    "lets context managers swallow failures": """
+import contextlib
+def leave(self, *error):
+    if error[0] is not None: self.gen = None
+    return True
+contextlib._GeneratorContextManager.__exit__ = leave
+def double(x): return 7
+""",
     "replaces what runs it": """
 import tools.judging_meeting, tools.judging_guard, tools.judging_unittest
 tools.judging_meeting.Meeting._outcome = lambda *a: ('passed', '')
@@ -176,6 +251,28 @@ async def test_a_cheat_scores_nothing(opener: Opener, source: str) -> None:
     report = await report_on(opener, source)
     assert not report.passed
     assert report.mode == "in_process"
+
+
+CLOSE = """
+import math
+import unittest
+
+class TestCases(unittest.TestCase):
+    def test_close(self):
+        self.assertTrue(math.isclose(double(2), 4))
+"""
+TOOLS = {
+    "patched": "import math\nmath.isclose = lambda *a: True\ndef double(x): return 7",
+    "patched when it is called": "import math\ndef double(x): math.isclose = lambda *a: True",
+    "another module": "import sys, types\nsys.modules['math'] = types.SimpleNamespace(isclose=max)\ndouble = len",
+}
+
+
+@pytest.mark.parametrize("source", TOOLS.values(), ids=TOOLS)
+async def test_what_the_test_uses_stays_what_it_was(opener: Opener, source: str) -> None:
+    suite = UnittestSuite.read(CLOSE, "double")
+    assert (await report_on(opener, RIGHT, suite)).passed
+    assert not (await report_on(opener, source, suite)).passed
 
 
 async def test_how_a_test_ended_is_told(opener: Opener) -> None:
