@@ -18,13 +18,20 @@ def math_equal(state: dict[str, Any], expected: str, answer: str) -> dict[str, A
         answer: the model's.
 
     Returns:
-        ``{"equal": bool, "expected": bool}``; the second says whether the expected one could be read at all.
+        ``{"equal": bool, "expected": bool}``; the second says whether the expected one could be read at all. Or
+        ``{"missing": reason}`` where there is no such library: what an answer makes the library do later, and
+        miss, is not that.
     """
     import importlib
     import logging
 
     del state
-    library = importlib.import_module("math_verify")  # the profile's; the far side has no other dependency
+    try:
+        library = importlib.import_module(
+            "math_verify"
+        )  # the profile's; the far side has no other dependency
+    except ImportError as error:
+        return {"missing": f"{type(error).__name__}: {error}"}
     parse, verify = library.parse, library.verify
     logging.disable(logging.CRITICAL)  # it complains that its own timeouts, which need signals, are off
     wanted, found = (parse(f"\\boxed{{{text}}}", parsing_timeout=None) for text in (expected, answer))

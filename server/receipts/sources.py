@@ -12,6 +12,7 @@ import hashlib
 import sys
 import sysconfig
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,14 +21,14 @@ import attrs
 
 from server.canonical import digest
 from server.verify import VERIFIER
-from tools import judging, judging_candidate, judging_program, judging_test
+from tools import judging
 
 if TYPE_CHECKING:
     from server.environment import Environment
     from server.settings import Settings
 
 _OURS = ("server", "tools", "sandbox")
-_FAR_SIDE = (judging, judging_candidate, judging_program, judging_test)
+_FAR_SIDE = (judging.__name__, *(target.partition(":")[0] for _, target, _ in judging.ROLES.values()))
 """What runs inside verifiers' sandboxes is found by name there, so nothing here names it."""
 
 _VERDICT_SETTINGS = (
@@ -40,7 +41,7 @@ def source_digest(environment: Environment[Any]) -> str:
     """Return the digest over names and sources of all modules that `environment.verify` rests on."""
     found: dict[str, str] = {}
     left = [sys.modules[klass.__module__] for klass in type(environment).__mro__]
-    left += _FAR_SIDE
+    left += map(import_module, _FAR_SIDE)
     while left:
         module = left.pop()
         path = _own_source(module)

@@ -118,12 +118,25 @@ class Verdicts:
             return self.failed(session_id, request, failure)
         row = {key: code.hex() for key, code in request.row.digests.items()}
         # Agents seed with the prompt as they have filled it in; who verifies again has it as the row says it.
-        if any(row.get(key) != code for key, code in kept.row.items() if key != "responses_create_params"):
+        is_other = any(
+            row.get(key) != code for key, code in kept.row.items() if key != "responses_create_params"
+        )
+        if is_other or self._adds_to(kept.row, request.body):
             failure = Failure("creche:other_task", "the captured state is of a session with another task")
             return self.failed(session_id, request, failure)
         task = structure(request.body, self._ground.environment.task_type())
         fields = await self._judged(kept.session, task, request, kept.final_state)
         return self._signed(kept.session, request, fields, kept, reference)
+
+    def _adds_to(self, row: Mapping[str, str], body: Mapping[str, Any]) -> bool:
+        """Whether a request names a field of the task that the session's row did not have: easier tests, say."""
+        task_type = self._ground.environment.task_type()
+        names = attrs.fields_dict(task_type) if attrs.has(task_type) else {}
+        return any(
+            body.get(name) is not None
+            for name in names
+            if name not in row and name != "responses_create_params"
+        )
 
     async def _judged(
         self, session_id: str | None, task: Any, request: VerifyRequest, state: FinalState

@@ -65,9 +65,9 @@ async def symbolically_equal(
     arguments = {"expected": expected, "answer": answer}
     async with opener.open_sandbox() as box:
         seen = await ask(box, "math_equal", arguments, seconds)
-    if seen.outcome is Outcome.ERROR and (seen.error or "").startswith(
-        ("ModuleNotFoundError", "ImportError")
-    ):
-        msg = f"{(seen.error or '')[:_SHOWN]}; install the extra: pip install 'creche[math]'"
+    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+        return False
+    if "missing" in seen.value:
+        msg = f"{str(seen.value['missing'])[:_SHOWN]}; install the extra: pip install 'creche[math]'"
         raise MathUnavailableError(msg)
-    return seen.outcome is Outcome.OK and is_object(seen.value) and seen.value.get("equal") is True
+    return seen.value.get("equal") is True

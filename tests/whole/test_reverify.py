@@ -85,8 +85,9 @@ def test_the_verdict_comes_back_from_another_server(
         (lambda row, metadata: metadata.update(creche_state="../../etc/passwd"), "session_lost"),
         (lambda row, metadata: row.update(expected_files={"b.txt": "wrong"}), "creche:other_task"),
         (lambda row, metadata: row.pop("expected_files"), "creche:other_task"),
+        (lambda row, metadata: row.update(limits={"call_seconds": 1}), "creche:other_task"),
     ],
-    ids=["none", "forged", "a path", "another task", "no task"],
+    ids=["none", "forged", "a path", "another task", "no task", "more of a task"],
 )
 def test_what_names_no_state_of_this_task_is_masked(client: httpx.Client, change: Any, failure: str) -> None:
     told = play(client, "wrong").json()

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from server.canonical import canonical
 from server.cli import main
+from server.environments.mcqa import Mcqa
 from server.http.requests import VerifyRequest
 from server.receipts.checking import Finding, Word, check
 from server.receipts.keys import HmacKey, KeyFileError, PrivateKey, Signer, public_key, signer
 from server.receipts.receipt import Facts, Notary
+from server.receipts.sources import source_digest
 from tests.server.states.test_packing import kept
 
 SECRET = "a secret of at least sixteen characters"
@@ -213,3 +215,12 @@ def test_a_file_without_anything_to_check_is_told_apart(tmp_path: Path, text: st
         (tmp_path / "file").write_text(text)
     status, told = run(str(tmp_path / "file"))
     assert (2, True) == (status, told.startswith("creche: "))
+
+
+def test_what_runs_in_a_verifiers_sandbox_is_a_part_of_the_verifier(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, read = source_digest(Mcqa()), Path.read_bytes
+    for name in ("judging_guard", "judging_script", "judging_math", "database", "plain_reader"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b"#" * (path.stem == name))
+            assert before != source_digest(Mcqa()), name
+    assert before == source_digest(Mcqa())
