@@ -43,7 +43,7 @@ def run_unittest(
     Args:
         state: the lane's; not used.
         meeting: the arguments of `Meeting`: candidate, prelude, test, the test's name, the entry point.
-        imports: the modules that the test imports, loaded before the candidate is.
+        imports: the modules that the test and its prompt import, loaded before the candidate is.
         cpu_seconds: processor time after which the kernel ends it.
 
     Returns:
@@ -81,7 +81,7 @@ def _load(modules: list[str]) -> str:
         try:
             importlib.import_module(module)
         except Exception as error:  # noqa: BLE001  # whatever a library raises when it is imported
-            return f"the test imports {module}: {type(error).__name__}: {error}"[:_MAX_DETAIL]
+            return f"the test or its prompt imports {module}: {type(error).__name__}: {error}"[:_MAX_DETAIL]
     return ""
 
 

@@ -99,7 +99,9 @@ def user_text(row: Mapping[str, Any]) -> str:
     """Return the last thing that the model was told before it began."""
     told = row.get("responses_create_params", {}).get("input", "")
     last = told[-1].get("content", "") if isinstance(told, list) and told else told
-    return last if isinstance(last, str) else json.dumps(last)
+    if isinstance(last, list):  # of parts, whose keys have another order in rollouts than in rows
+        return "".join(str(part.get("text", "")) for part in last)
+    return str(last)
 
 
 def calls_in(response: Mapping[str, Any]) -> list[tuple[str, Json]]:

@@ -104,7 +104,12 @@ class TextToSql(Environment[SqlTask]):
         """Judge what the SQL does, or have it compared."""
         task = rollout.task
         said = sql_in(rollout.final_text)
-        fields: dict[str, Any] = {"extracted_sql": said}
+        fields: dict[str, Any] = {
+            "model_output": rollout.final_text,
+            "extracted_sql": said,
+            "judge_passed": False,
+            "judge_evaluations": [],
+        }
         if not task.can_be_run:
             return await self._compared(rollout, fields)
         gold = await run_gold(rollout, task.sql_context, task.sql)
@@ -123,7 +128,8 @@ class TextToSql(Environment[SqlTask]):
             return Verdict(float(said is not None), fields)
         judge = EquivalenceJudge(model=rollout.judge_model, template=self.template)
         judged = await judge.judge(f"{task.sql_context}\n\n{task.sql_prompt}", task.sql, said)
-        return Verdict(judged.reward, {**fields, "judge_evaluations": judged.evaluations})
+        told = {"judge_passed": judged.reward > 0, "judge_evaluations": judged.evaluations}
+        return Verdict(judged.reward, {**fields, **told})
 
     async def _is_right(self, rollout: Rollout[SqlTask], gold: Ran, said: str | None) -> bool:
         task = rollout.task

@@ -94,7 +94,7 @@ class UnittestVerifier:
         """Run every test of `suite` on `source`.
 
         Raises:
-            UnusableTestError: the test imports what is not there.
+            UnusableTestError: the test, or `setup`, imports what is not there.
             SandboxError: a sandbox could not be had, which is our failure and no verdict.
         """
         results: list[CaseResult] = []
@@ -116,7 +116,8 @@ class UnittestVerifier:
             "name": name,
             "entry_point": suite.entry_point,
         }
-        arguments = {"meeting": meeting, "imports": list(suite.imports), "cpu_seconds": self.cpu_seconds}
+        imports = dict.fromkeys((*suite.imports, *_imports_of(self.setup)))
+        arguments = {"meeting": meeting, "imports": list(imports), "cpu_seconds": self.cpu_seconds}
         async with opener.open_sandbox(self.limits) as box:
             seen = await ask(box, "run_unittest", arguments, backstop(self.cpu_seconds, self.wall_seconds))
         return _result(seen, name)
@@ -163,6 +164,13 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
+
+
+def _imports_of(source: str) -> tuple[str, ...]:
+    try:
+        return tuple(_imports(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return ()
 
 
 def has_unittests(source: Any) -> bool:
