@@ -11,6 +11,7 @@ import attrs
 from server.canonical import digest
 from server.receipts.keys import Checker
 from server.receipts.receipt import FORMAT, NOT_COVERED, message, response_digest
+from server.receipts.relays import before_relays
 from server.states.reference import reference_in
 from tools.shapes import is_dict
 
@@ -23,12 +24,16 @@ _FALSE = digest(False)  # noqa: FBT003  # the value itself
 
 
 class Word(enum.StrEnum):
-    """What a check says of a part."""
+    """What a check says of a part.
+
+    `RELAYED`: it is the same but for defaults that a relay has written out.
+    """
 
     AGREES = "agrees"
     CHANGED = "changed"
     MISSING = "missing"
     ADDED = "added"
+    RELAYED = "relayed"
     UNCHECKED = "unchecked"
 
 
@@ -57,7 +62,7 @@ def check(value: Mapping[str, Any], checkers: Sequence[Checker]) -> list[Finding
         checkers: the keys at hand.
 
     Returns:
-        A finding for each part. All is well when each of them agrees.
+        A finding for each part. All is well when each of them agrees, or was only added or relayed.
     """
     receipt = receipt_in(value)
     if receipt is None:
@@ -89,6 +94,7 @@ def _around(value: Mapping[str, Any], receipt: Mapping[str, Any]) -> list[Findin
     names = {key: key if key in fields else f"request.{key}" for key in value if key not in NOT_COVERED}
     found = {part: digest(value[key]) for key, part in names.items()}
     findings = [_compared(part, code, found.get(part)) for part, code in expected.items()]
+    findings = [_relayed(finding, expected, value) for finding in findings]
     findings += [
         Finding(part, Word.ADDED)
         for part, code in found.items()
@@ -102,6 +108,18 @@ def _around(value: Mapping[str, Any], receipt: Mapping[str, Any]) -> list[Findin
     if state is not None or reference is not None:
         findings.append(Finding("response.metadata", Word.AGREES if state == reference else Word.CHANGED))
     return findings
+
+
+def _relayed(finding: Finding, expected: Mapping[str, Any], value: Mapping[str, Any]) -> Finding:
+    """Return the finding of a prompt that looks changed, which a relay's defaults may explain."""
+    if (finding.part, finding.word) != (f"request.{_PROMPT}", Word.CHANGED):
+        return finding
+    if any(digest(params) == expected[finding.part] for params in before_relays(value[_PROMPT])):
+        return attrs.evolve(finding, word=Word.RELAYED)
+    return finding
+
+
+_PROMPT = "responses_create_params"
 
 
 def _table(receipt: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -29,8 +29,8 @@ class Checked:
 
     @property
     def is_well(self) -> bool:
-        """Whether every part agrees. What an agent added afterwards is named, and is not the receipt's."""
-        return all(finding.word in (Word.AGREES, Word.ADDED) for finding in self.findings)
+        """Whether every part agrees. What agents and relays added afterwards is named, and not held against it."""
+        return all(finding.word in (Word.AGREES, Word.ADDED, Word.RELAYED) for finding in self.findings)
 
 
 def checked(path: Path, checkers: Sequence[Checker]) -> list[Checked]:

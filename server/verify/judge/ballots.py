@@ -14,7 +14,6 @@ from server.verify.judge.labels import read_label
 from server.verify.judge.model import JudgeModel, QuestionRefusedError
 from server.verify.judge.prompts import Template
 
-
 _HARMLESS = "I do not know."
 
 

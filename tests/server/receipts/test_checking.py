@@ -224,3 +224,26 @@ def test_what_runs_in_a_verifiers_sandbox_is_a_part_of_the_verifier(monkeypatch:
             patch.setattr(Path, "read_bytes", lambda path, name=name: read(path) + b"#" * (path.stem == name))
             assert before != source_digest(Mcqa()), name
     assert before == source_digest(Mcqa())
+
+
+def relay(value: dict[str, Any]) -> dict[str, Any]:
+    """Write a reply anew as NeMo Gym's environment server does."""
+    params = value["responses_create_params"]
+    turns = [{**turn, "type": "message", "phase": None} for turn in params["input"]]
+    defaults = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "background": None}
+    return {**value, "responses_create_params": {**params, **defaults, "input": turns}}
+
+
+def test_a_prompt_with_a_relays_defaults_is_the_same_and_another_is_not() -> None:
+    relayed = relay(reply())
+    assert {"request.responses_create_params": Word.RELAYED} == wrong(relayed)
+    for change in (
+        lambda params: params.update(tool_choice="none"),
+        lambda params: params.update(parallel_tool_calls=False),
+        lambda params: params["input"][0].update(role="system"),
+        lambda params: params["input"].append({"role": "user", "content": "", "type": "message"}),
+        lambda params: params["input"][0].update(type="reasoning"),
+    ):
+        changed = json.loads(json.dumps(relayed))
+        change(changed["responses_create_params"])
+        assert {"request.responses_create_params": Word.CHANGED} == wrong(changed)
