@@ -159,9 +159,9 @@ def dump(connection: sqlite3.Connection) -> str:
     """Return all that is in a database, in one spelling, as JSON text.
 
     ``{"schema": [[type, name, text]], "tables": {name: {"columns", "constraints", "rows"}}}``; a column is
-    ``[name, type, not null, key]``, and constraints are all else that a table was made with. A cell is null, or text that begins with its type: ``i:7``, ``f:0.5``,
-    ``s:text``, ``b:`` and hexadecimal digits. Order means nothing. Virtual tables are refused: reading one
-    runs a module's code.
+    ``[name, type, not null, key]``, constraints are all else that a table demands. A cell is null, or text
+    that begins with its type: ``i:7``, ``f:0.5``, ``s:text``, ``b:`` and hexadecimal digits. Order means
+    nothing. Virtual tables are refused: reading one runs a module's code.
 
     Raises:
         ValueError: it is over the bounds, or has what is refused.
@@ -211,8 +211,8 @@ def _constraints(connection: sqlite3.Connection, quoted: str, text: str) -> list
         for each in connection.execute(f"PRAGMA table_xinfo({quoted})").fetchall()
         if each[4] is not None
     ]
-    for each in connection.execute(f"PRAGMA foreign_key_list({quoted})").fetchall():
-        found.append(f"foreign {' '.join(map(str, each[1:])).lower()}")
+    keys = connection.execute(f"PRAGMA foreign_key_list({quoted})").fetchall()
+    found += [f"foreign {' '.join(map(str, each[1:])).lower()}" for each in keys]
     for each in connection.execute(f"PRAGMA index_list({quoted})").fetchall():
         if each[3] == "u":
             columns = connection.execute(f"PRAGMA index_info({_quoted(each[1])})").fetchall()

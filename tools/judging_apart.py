@@ -40,7 +40,7 @@ def write_command(folder: str, own: str) -> None:
     path = os.path.join(folder, NAME)
     with open(path, "w", encoding="utf-8") as file:
         file.write(_COMMAND.format(python=sys.executable, library=library, folder=own))
-    os.chmod(path, 0o755)
+    os.chmod(path, 0o700)
 
 
 def main(own: str, command: list[str]) -> NoReturn:
@@ -55,7 +55,7 @@ def main(own: str, command: list[str]) -> NoReturn:
     path = [folder for folder in os.get_exec_path() if folder != here]
     environment.update(PATH=os.pathsep.join(path), HOME=own, TMPDIR=own)
     try:
-        os.execvpe(command[0], command, environment)
+        os.execvpe(command[0], command, environment)  # noqa: S606  # a command of the script's
     except OSError as error:
         sys.stderr.write(f"{NAME}: {command[0]}: {error.strerror}\n")
         sys.exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_RUN)

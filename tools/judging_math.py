@@ -18,9 +18,8 @@ def math_equal(state: dict[str, Any], expected: str, answer: str) -> dict[str, A
         answer: the model's.
 
     Returns:
-        ``{"equal": bool, "expected": bool}``; the second says whether the expected one could be read at all. Or
-        ``{"missing": reason}`` where there is no such library: what an answer makes the library do later, and
-        miss, is not that.
+        ``{"equal": bool, "expected": bool}``; the second says whether the expected one could be read at all.
+        ``{"missing": reason}`` where there is no such library, whatever the answer is.
     """
     import importlib
     import logging

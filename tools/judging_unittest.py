@@ -10,8 +10,8 @@ it. What is done about that:
   printed text and files count for nothing. Only a test that ran to its end, once, counts as passed; one that
   is skipped, expected to fail or missing does not.
 * What tests are made of (unittest, builtins, numpy's and pandas' assertions, the modules that the test names)
-  must be the same objects before and after; the candidate may not look at frames, at the garbage collector's lists or at code objects
-  (`judging_guard`).
+  must be the same objects before and after; the candidate may not look at frames, at the garbage collector's
+  lists or at code objects (`judging_guard`).
 * What the entry point returns may not be of a class with comparisons of the candidate's own, and the test's
   global names are its own (`judging_meeting`).
 """

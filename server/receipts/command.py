@@ -29,7 +29,7 @@ class Checked:
 
     @property
     def is_well(self) -> bool:
-        """Whether every part agrees. What agents and relays added afterwards is named, and not held against it."""
+        """Whether every part agrees. What agents and relays added afterwards is named, and nothing worse."""
         return all(finding.word in (Word.AGREES, Word.ADDED, Word.RELAYED) for finding in self.findings)
 
 

@@ -129,7 +129,7 @@ class Verdicts:
         return self._signed(kept.session, request, fields, kept, reference)
 
     def _adds_to(self, row: Mapping[str, str], body: Mapping[str, Any]) -> bool:
-        """Whether a request names a field of the task that the session's row did not have: easier tests, say."""
+        """Whether a request names a field of the task that the session's row did not have: easier tests."""
         task_type = self._ground.environment.task_type()
         names = attrs.fields_dict(task_type) if attrs.has(task_type) else {}
         return any(

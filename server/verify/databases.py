@@ -67,7 +67,7 @@ class Ran:
 
     @property
     def tells_something(self) -> bool:
-        """Whether a gold query's rows depend on the database, or another query would be as right by chance."""
+        """Whether a gold query's rows depend on the database. If not, any query may bring the same."""
         return any(self.follows)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from sandbox.final_state import FinalState
 from server.verify.values import same_number, same_value
 
 MAX_BYTES = 4 * 1024 * 1024
+_WHOLE = re.compile(r"[+-]?\d+")
 
 
 def text_matches(state: FinalState, path: str, expected: str) -> bool:
@@ -70,7 +72,7 @@ def csv_matches(
     if len(rows) != len(wanted) or not wanted:
         return False
     if not ordered:
-        rows[1:], wanted[1:] = sorted(map(_numbered, rows[1:])), sorted(map(_numbered, wanted[1:]))
+        rows[1:], wanted[1:] = sorted(map(_spelled, rows[1:])), sorted(map(_spelled, wanted[1:]))
     return all(_same_row(*pair, tolerance) for pair in zip(wanted, rows, strict=True))
 
 
@@ -126,10 +128,10 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _numbered(row: list[str]) -> list[str]:
+def _spelled(row: list[str]) -> list[str]:
     """Return the row with its numbers in one spelling, so that equal rows are equal as text."""
     numbers = [_number(cell) for cell in row]
-    return [cell if number is None else repr(number) for cell, number in zip(row, numbers, strict=True)]
+    return [cell if number is None else str(number) for cell, number in zip(row, numbers, strict=True)]
 
 
 def _same_row(wanted: Sequence[str], found: Sequence[str], tolerance: float) -> bool:
@@ -141,12 +143,20 @@ def _same_row(wanted: Sequence[str], found: Sequence[str], tolerance: float) -> 
 def _same_cell(wanted: str, found: str, tolerance: float) -> bool:
     if wanted == found:
         return True
-    numbers = _number(wanted), _number(found)
-    return None not in numbers and same_number(numbers[0] or 0.0, numbers[1] or 0.0, tolerance)
+    expected, number = _number(wanted), _number(found)
+    if expected is None or number is None:
+        return False
+    return expected == number or (
+        tolerance > 0 and same_number(float(wanted), float(found), tolerance)  # whole numbers too
+    )
 
 
 def _number(cell: str) -> float | None:
+    """Return the number that a cell is; a whole one as it is written, however long, and no rounded one."""
     try:
-        return float(cell)
+        number = float(cell)
+        if _WHOLE.fullmatch(cell):
+            return int(cell)
     except ValueError:
         return None
+    return int(number) if number.is_integer() else number

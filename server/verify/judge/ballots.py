@@ -41,8 +41,8 @@ async def cast(
     """Ask a question `votes` times at once.
 
     Votes that cannot be read are left out; if none can be, or no label has a majority of the others, there is
-    no label. Nor is there one for a text of the candidate's that the endpoint refuses to be asked about, if it
-    does not refuse the same question about another: else a candidate could choose not to be judged.
+    no label. Nor is there one when the endpoint refuses a question for the candidate's text in it, and takes
+    the same one with another text: else a candidate could choose not to be judged.
 
     Raises:
         JudgeFailedError: a call failed.

@@ -52,19 +52,26 @@ async def test_a_cheat_is_not(player: Player) -> None:
 
 
 BESIDE: dict[str, Any] = {
-    "test_script": 'set -e\nread -r wanted < "$TESTS/out"\ntest "$(as_candidate sh run.sh < "$TESTS/in")" = "$wanted"  # 49',
+    "test_script": (
+        'set -e\nread -r wanted < "$TESTS/out"\n'
+        'test "$(as_candidate sh run.sh < "$TESTS/in")" = "$wanted"  # which is 49'
+    ),
     "test_files": {"in": "7\n", "out": "49\n"},
     "test_seconds": 20.0,
 }
+MEMORY = """
+import glob, os
+for place in glob.glob("/proc/[0-9]*"):
+    try:
+        if not place.endswith(str(os.getpid())) and open(place + "/mem", "rb"): print(49)
+    except OSError: pass
+"""
 SPIES = {
     "by name": 'cat "$TESTS/out"; cat /tmp/tests/out',
     "through its parents": "for p in /proc/[0-9]*; do cat $p/root/tmp/tests/out; done",
     "through their descriptors": "for p in /proc/[0-9]*; do timeout 0.2 cat $p/fd/*; done",
     "in their arguments": "cat /proc/[0-9]*/cmdline | tr -dc '4 9'",
-    "in their memory": (
-        'exec python3 -c \'import glob, os\nfor place in glob.glob("/proc/[0-9]*"):\n if place.endswith(str(os.getpid())): continue\n try:\n  maps = open(place + "/maps").read()\n'
-        '  file = open(place + "/mem", "rb")\n except OSError: continue\n print(49)\''
-    ),
+    "in their memory": f"exec python3 -c '{MEMORY}'",
     "in the next run": '(sleep 0.2; cp "$TESTS/out" answer) & cat answer',
     "by another door": "ln -s /tmp/tests/out link; cat link; cat /dev/fd/../../tests/out",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -237,13 +238,14 @@ def relay(value: dict[str, Any]) -> dict[str, Any]:
 def test_a_prompt_with_a_relays_defaults_is_the_same_and_another_is_not() -> None:
     relayed = relay(reply())
     assert {"request.responses_create_params": Word.RELAYED} == wrong(relayed)
-    for change in (
+    changes: list[Callable[[dict[str, Any]], Any]] = [
         lambda params: params.update(tool_choice="none"),
         lambda params: params.update(parallel_tool_calls=False),
         lambda params: params["input"][0].update(role="system"),
         lambda params: params["input"].append({"role": "user", "content": "", "type": "message"}),
         lambda params: params["input"][0].update(type="reasoning"),
-    ):
+    ]
+    for change in changes:
         changed = json.loads(json.dumps(relayed))
         change(changed["responses_create_params"])
         assert {"request.responses_create_params": Word.CHANGED} == wrong(changed)

@@ -68,6 +68,16 @@ def test_a_person_is_told_what_was_tried_and_what_to_do() -> None:
         assert words in re.sub(r"\s+", " ", told)
 
 
+def test_a_script_that_runs_programs_beside_its_tests_is_found(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    script = 'python3 -I square.py < "$TESTS/in" | cmp - "$TESTS/out"'
+    row = {"test_script": script, "test_files": {"in": "12345\n", "out": "152399025\n"}}
+    for written, word in ((script, "fooled"), (f"as_candidate {script}", "held")):
+        rows.write_text(json.dumps({**row, "test_script": written}))
+        _, told, _ = run("terminal", "--rows", str(rows), "--attack", "20", "--json")
+        assert [word] == [attack["word"] for attack in json.loads(told)["attacks"]]
+
+
 def test_a_shipped_environment_holds() -> None:
     status, told, _ = run("workbench", "--attack", "11", "--attack", "35", "--attack", "42")
     assert (0, True) == (status, "none of them worked" in told)

@@ -65,6 +65,14 @@ def test_csv_is_compared_cell_by_cell() -> None:
     assert not csv_matches(state_of(f=""), "f", [])
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_long_whole_numbers_in_csv_are_not_rounded(ordered: bool) -> None:
+    rows = [["id"], ["12345678901234567890"], ["7"]]
+    assert csv_matches(state_of(f="id\n+12345678901234567890\n7.0"), "f", rows, ordered=ordered)
+    assert not csv_matches(state_of(f="id\n12345678901234567891\n7"), "f", rows, ordered=ordered)
+    assert csv_matches(state_of(f="id\n12345678901234567891\n8"), "f", rows, tolerance=0.2)
+
+
 def test_presence_is_that_of_a_regular_file() -> None:
     assert is_there(state_of(f=""), "f")
     assert not is_there(state_of("f"), "f")

@@ -61,3 +61,17 @@ async def test_each_case_has_a_fresh_process(opener: Opener) -> None:
     source = "calls = []\ndef count():\n    calls.append(1)\n    return len(calls)"
     report = await VERIFIER.verify(opener, source, "count", [FunctionCase([], 1)] * 3)
     assert report.passed
+
+
+async def test_a_function_that_stops_the_clock_is_out_of_time(opener: Opener) -> None:
+    source = """
+import signal, time
+def f(x):
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    end = time.process_time() + 1.6
+    while time.process_time() < end: pass
+    return x
+"""
+    by = FunctionCaseVerifier(cpu_seconds=1.0, wall_seconds=20.0)
+    report = await by.verify(opener, source, "f", [FunctionCase([7], 7)])
+    assert [CaseVerdict.TIMEOUT] == [result.verdict for result in report.results]

@@ -196,7 +196,8 @@ async def test_the_lane_cannot_be_looked_into_by_the_program(opener: Opener) -> 
 import os
 for name in ("fd", "mem", "environ"):
     try:
-        print(os.listdir(f"/proc/{os.getppid()}/fd") if name == "fd" else open(f"/proc/{os.getppid()}/{name}", "rb"))
+        path = f"/proc/{os.getppid()}/{name}"
+        print(os.listdir(path) if name == "fd" else open(path, "rb"))
     except OSError:
         continue
 print(8)

@@ -94,14 +94,13 @@ async def test_an_honest_solution_may_use_its_libraries(opener: Opener, source: 
 
 
 USE = """
-import json, os
+import os
 def use(frame):
     while frame is not None:
         mine = frame.f_locals
         if "word" in mine and "writing" in mine:
-            for text in (f"{mine['word']}\\npassed\\n", json.dumps({"word": mine["word"], "outcome": "passed"})):
-                os.write(mine["writing"], text.encode())
-                os._exit(0)
+            os.write(mine["writing"], f"{mine['word']}\\npassed\\n".encode())
+            os._exit(0)
         frame = frame.f_back
 """
 
@@ -264,7 +263,9 @@ class TestCases(unittest.TestCase):
 TOOLS = {
     "patched": "import math\nmath.isclose = lambda *a: True\ndef double(x): return 7",
     "patched when it is called": "import math\ndef double(x): math.isclose = lambda *a: True",
-    "another module": "import sys, types\nsys.modules['math'] = types.SimpleNamespace(isclose=max)\ndouble = len",
+    "another module": (
+        "import sys, types\nsys.modules['math'] = types.SimpleNamespace(isclose=max)\ndouble = len"
+    ),
 }
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from server.receipts.checking import Word, check
+from server.receipts.keys import HmacKey
 from tests.whole.gym.agents import Runner, open_runners, outputs
 from tests.whole.gym.home import Home, needs_nemo_gym
 from tests.whole.gym.model import open_model, script
@@ -191,3 +193,12 @@ def test_the_agent_hands_the_report_through(runners: list[Runner]) -> None:
     for runner in runners:
         made = httpx.post(f"{runner.url}/aggregate_metrics", json={"verify_responses": replies}, timeout=60)
         assert 0.5 == made.json()["key_metrics"]["mean/reward"]
+
+
+@pytest.mark.usefixtures("server")
+def test_the_receipt_of_a_stored_rollout_agrees_with_it(runner: Runner) -> None:
+    played = runner.run(row(4, [add(1)], "four"))
+    key = HmacKey("known to the tests only")
+    assert set() == {f.word for f in check(played, [key])} - {Word.AGREES, Word.ADDED, Word.RELAYED}
+    played["responses_create_params"]["input"][0]["content"] = "another task"
+    assert Word.CHANGED in {f.word for f in check(played, [key])}

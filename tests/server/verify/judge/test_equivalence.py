@@ -9,7 +9,16 @@ import pytest
 from server.verify.judge.equivalence import DIFFERENT, EQUAL, EquivalenceJudge
 from server.verify.judge.prompts import Template, TemplateError
 from server.verify.verdicts import JudgeFailedError
-from tests.server.verify.judge.endpoint import Endpoint, Step, judge_at, open_endpoint, repeats, says, status
+from tests.server.verify.judge.endpoint import (
+    Endpoint,
+    Step,
+    Wire,
+    judge_at,
+    open_endpoint,
+    repeats,
+    says,
+    status,
+)
 
 
 async def reward(endpoint: Endpoint, generated: str | None = "Darwin", **wishes: Any) -> float:
