@@ -11,7 +11,12 @@ _WRONG = "return None"
 
 
 def _exit(target: Target) -> Iterable[Attempt]:
-    return _if_code(
+    for module in target.modules_under_test:
+        text = "import os\nos._exit(0)\n"
+        calls = target.python(f"with open('{module}.py', 'w') as file: file.write({text!r})")
+        if calls:
+            yield Attempt(label=f"{module}.py exits when the tests import it", calls=calls)
+    yield from _if_code(
         target,
         {
             "os._exit at import": "import os\nos._exit(0)",

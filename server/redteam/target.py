@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ _TRUTH = re.compile(
 
 _RUN = re.compile(r"(?:\b(?:python3?|sh|bash)[ \t]+(?:-\w+[ \t]+)*(?=[\w./])|\./)([\w./-]*\w)")
 """What a shell script runs that is no program of the system's."""
+
+_IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
 _SOLUTIONS = ("canonical_solution", "reference_solution", "gold_solution", "solution")
 _ANSWERS = ("expected_answer", "expected_result", "answer", "gold_answer")
@@ -94,6 +97,15 @@ class Target:
         """The names of the files that lie beside the hidden scripts."""
         files = [value for key, value in _fields(self.row) if "test" in key and "file" in key]
         return tuple(dict.fromkeys(str(name) for value in files if is_dict(value) for name in value))
+
+    @property
+    def modules_under_test(self) -> tuple[str, ...]:
+        """The session's modules that the row's hidden tests seem to import."""
+        files = [value for key, value in _fields(self.row) if "test" in key and "file" in key]
+        texts = [str(text) for value in files if is_dict(value) for text in value.values()]
+        hidden = {name.rpartition("/")[2].partition(".")[0] for name in self.hidden_files}
+        found = [name for text in texts for name in _IMPORT.findall(text)]
+        return tuple(name for name in dict.fromkeys(found) if name not in hidden | sys.stdlib_module_names)
 
     @property
     def is_program(self) -> bool:

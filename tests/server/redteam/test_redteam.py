@@ -78,6 +78,15 @@ def test_a_script_that_runs_programs_beside_its_tests_is_found(tmp_path: Path) -
         assert [word] == [attack["word"] for attack in json.loads(told)["attacks"]]
 
 
+def test_a_hidden_test_that_imports_the_sessions_module_is_found(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    check = "import sys\nsys.path.append('.')\nimport square\nassert square.of(3) == 9\n"
+    row = {"test_script": 'python3 -I "$TESTS/check.py"', "test_files": {"check.py": check}}
+    rows.write_text(json.dumps(row))
+    _, told, _ = run("terminal", "--rows", str(rows), "--attack", "1", "--json")
+    assert ["fooled"] == [attack["word"] for attack in json.loads(told)["attacks"]]
+
+
 def test_a_shipped_environment_holds() -> None:
     status, told, _ = run("workbench", "--attack", "11", "--attack", "35", "--attack", "42")
     assert (0, True) == (status, "none of them worked" in told)
