@@ -74,7 +74,7 @@ _CPU_MARGIN_SECONDS = 0.2
 _LONG = 256 * KIB
 
 _MARGIN_SECONDS = 5.0
-"""What ending a verdict in good order may take."""
+"""What ending a verdict in good order may take; of a shorter time, a quarter."""
 
 
 def deadline_after(seconds: float) -> float:
@@ -84,7 +84,8 @@ def deadline_after(seconds: float) -> float:
     and then a slow solution could choose not to be judged; one that ends by itself is a timeout of the
     solution's.
     """
-    return min(trio.current_time() + seconds, trio.current_effective_deadline() - _MARGIN_SECONDS)
+    now, end = trio.current_time(), trio.current_effective_deadline()
+    return min(now + seconds, end - min(_MARGIN_SECONDS, (end - now) / 4))
 
 
 async def apart(function: Callable[[A, str], T], first: A, text: str) -> T:
@@ -107,13 +108,17 @@ async def ask(
         box: the sandbox.
         handler: what is called.
         arguments: its arguments.
-        seconds: how long it may take, wall clock.
+        seconds: how long it may take, wall clock; less if the caller's own deadline is nearer: a candidate
+            could let the verdict itself run out of time, and would not be judged.
         cpu_seconds: the processor time that it may take, with all that it starts, as it is seen from outside:
             what stops a process inside can be switched off inside, and counts no second process.
 
     Raises:
         Gone: the box ended by no doing of the guest's.
     """
+    seconds = min(seconds, deadline_after(seconds) - trio.current_time())
+    if seconds <= 0:
+        return Observation(outcome=Outcome.TIMEOUT, error="the time for the verdict is over")
     before = box.cpu_seconds() if cpu_seconds is not None else 0.0
     try:
         seen = await box.call(handler, arguments, seconds=seconds, is_logged=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from server.environments.terminal import Terminal, row_of_folder
 from tests.server.environments.conftest import Player, search_for
@@ -116,6 +117,13 @@ async def test_only_what_may_change_may(player: Player) -> None:
 async def test_a_script_that_does_not_end_is_a_timeout(player: Player) -> None:
     row = {**ROW, "test_script": "sh run.sh", "test_seconds": 1.0}
     played = await player.play(Terminal(), row, [bash("echo 'sleep 1000' > run.sh")])
+    assert (0.0, "timeout") == (played.verdict.reward, played.verdict.fields["test_verdict"])
+
+
+async def test_a_script_that_outwaits_its_verdict_is_a_timeout_too(player: Player) -> None:
+    row = {**ROW, "test_script": "sh run.sh", "files": {"run.sh": "sleep 1000"}}
+    with trio.fail_after(9):
+        played = await player.play(Terminal(), row, [])
     assert (0.0, "timeout") == (played.verdict.reward, played.verdict.fields["test_verdict"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
+import trio
 
 from sandbox.limits import MIB
 from server.verify.boxes import LIMITS
@@ -133,6 +134,13 @@ async def test_a_suite_ends_before_its_caller_would_cut_it_off(opener: Opener) -
     report = await hasty.verify(opener, "import time\ntime.sleep(0.3)\nprint(8)", [ProgramCase("", "8")] * 3)
     assert ["passed", "timeout"] == [result.verdict for result in report.results]
     assert not report.passed
+
+
+async def test_a_program_that_outwaits_its_verdict_is_a_timeout_and_no_lost_verdict(opener: Opener) -> None:
+    by = ProgramVerifier()
+    with trio.fail_after(7):
+        verdict = await verdict_on(opener, "import time\ntime.sleep(60)\nprint(8)", DOUBLED[0], by=by)
+    assert verdict is CaseVerdict.TIMEOUT
 
 
 BURN = """
