@@ -38,9 +38,8 @@ def write_command(folder: str, own: str) -> None:
     """Write the command into `folder`; what it starts may write to `own`, a folder, beside its own files."""
     library = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     path = os.path.join(folder, NAME)
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o700)) as file:
         file.write(_COMMAND.format(python=sys.executable, library=library, folder=own))
-    os.chmod(path, 0o700)
 
 
 def main(own: str, command: list[str]) -> NoReturn:

@@ -10,16 +10,18 @@ tests must be what they were. What a script runs behind ``as_candidate`` cannot 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
 from tools.judging_apart import NAME, why_not, write_command
-from tools.judging_program import SET_CHILD_SUBREAPER, SET_DUMPABLE, end_all, process_control
+from tools.judging_program import SET_CHILD_SUBREAPER, SET_DUMPABLE, end_leftovers, process_control
 
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
@@ -90,15 +92,19 @@ def _run(script: str, environment: dict[str, str]) -> int:
     try:
         return shell.wait()
     finally:  # also when the call's deadline has passed
-        end_all()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+        end_leftovers()
 
 
 def _write(path: str, data: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as file:
+    # What a session's files may do is not captured. A script says of itself that it is one. Without namespaces,
+    # modes can be given to new files only.
+    mode = 0o755 if data.startswith((b"#!", b"\x7fELF")) else 0o644
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
-    # What a session's files may do is not captured. A script says of itself that it is one.
-    os.chmod(path, 0o755 if data.startswith((b"#!", b"\x7fELF")) else 0o644)
 
 
 def _digest(path: str) -> str:
