@@ -100,8 +100,8 @@ def _run(script: str, environment: dict[str, str]) -> int:
 
 def _write(path: str, data: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    # What a session's files may do is not captured. A script says of itself that it is one. Without namespaces,
-    # modes can be given to new files only.
+    # What a session's files may do is not captured. A script says of itself that it is one. The mode is given
+    # when the file is made, for it cannot be changed where there are no namespaces.
     mode = 0o755 if data.startswith((b"#!", b"\x7fELF")) else 0o644
     with open(path, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         file.write(data)
