@@ -95,7 +95,7 @@ SET_DUMPABLE, SET_CHILD_SUBREAPER = 4, 36
 
 def end_leftovers() -> None:
     """Kill and reap what runs in this sandbox beside this process and init, where nothing else can be hit."""
-    while _can_hit_nobody_else():
+    while can_hit_nobody_else():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(-1, signal.SIGKILL)
         try:
@@ -104,7 +104,7 @@ def end_leftovers() -> None:
             return
 
 
-def _can_hit_nobody_else() -> bool:
+def can_hit_nobody_else() -> bool:
     """Whether a signal to everybody stays within the sandbox: by a PID namespace, or by Landlock.
 
     Without either, everybody is every process of this user.

@@ -168,3 +168,7 @@ def test_a_program_inherits_no_descriptor_but_its_streams(
         run_program({}, f"import os; os.write({file.fileno()}, b'x')", "")
     assert capfd.readouterr().out.startswith("['0', '1', '2']")
     assert not (tmp_path / "secret").read_text()
+
+
+def test_outside_of_a_sandbox_a_signal_to_everybody_would_hit_others() -> None:
+    assert not can_hit_nobody_else()  # and so `end_leftovers` sends none
