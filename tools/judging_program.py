@@ -94,14 +94,19 @@ SET_DUMPABLE, SET_CHILD_SUBREAPER = 4, 36
 
 
 def end_leftovers() -> None:
-    """Kill and reap what runs in this sandbox beside this process and init, where nothing else can be hit."""
+    """Kill and reap what runs in this sandbox beside this process and init, where nothing else can be hit.
+
+    Afterwards this process may be looked into again.
+    """
     while can_hit_nobody_else():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(-1, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
-            return
+            break
+    process_control(SET_CHILD_SUBREAPER, 0)
+    process_control(SET_DUMPABLE, 1)
 
 
 def can_hit_nobody_else() -> bool:

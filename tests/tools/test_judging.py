@@ -12,7 +12,7 @@ import pytest
 from tools import plain
 from tools.judging import ROLES
 from tools.judging_candidate import call_candidate, load_candidate
-from tools.judging_program import run_program
+from tools.judging_program import can_hit_nobody_else, run_program
 from tools.judging_test import judge_resume, judge_start
 
 
