@@ -72,8 +72,8 @@ def _count_signs(body: bytes) -> int:
 def _count_values(body: bytes) -> int:
     """Return how many values a message has; of one that has too many, or is no JSON, some number.
 
-    What stands in strings does not count. They are told by their quotes once no quote is escaped any more, and
-    by nothing cleverer: over bytes that are no JSON a regular expression can take quadratic time.
+    What stands in strings does not count. They are told by their quotes once no quote is escaped any more,
+    and by nothing cleverer: over bytes that are no JSON a regular expression can take quadratic time.
     """
     unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     if unescaped.count(b'"') > 4 * MAX_VALUES:
