@@ -37,7 +37,7 @@ from sandbox.interpreter import Interpreter, find_interpreter
 from sandbox.plain_plan import plain_plan, refuse_loopback
 from sandbox.profile import Profile
 from sandbox.syscall_filter import compile_policy
-from sandbox.syscall_policy import Locks
+from sandbox.syscall_policy import LOCKS, Locks
 from sandbox.tiers import MEANS, Tier
 
 LIBRARY = "/opt/creche"
@@ -263,10 +263,10 @@ def make_plan(
         "loopback": profile.network == "loopback",
         "landlock": landlock if means.landlock else 0,
         "paths": _PATHS,
-        "seccomp": _filter(profile, tier, privileged=privileged, memory_cgroup=memory_cgroup),
-        "seccomp_without_locks": _filter(
-            profile, tier, privileged=privileged, memory_cgroup=memory_cgroup, locks="refused"
-        ),
+        "seccomp": {
+            locks: _filter(profile, tier, locks, privileged=privileged, memory_cgroup=memory_cgroup)
+            for locks in LOCKS
+        },
     }
     if means.namespaces:
         return plan
@@ -279,9 +279,7 @@ def _require_open(interpreter: Interpreter, packages: Iterable[str]) -> None:
         raise Unsupported(str(closed))
 
 
-def _filter(
-    profile: Profile, tier: Tier, *, privileged: bool, memory_cgroup: bool, locks: Locks | None = None
-) -> str:
+def _filter(profile: Profile, tier: Tier, locks: Locks, *, privileged: bool, memory_cgroup: bool) -> str:
     means = MEANS[tier]
     if not means.seccomp:
         return ""
@@ -290,7 +288,7 @@ def _filter(
         memory_cgroup=memory_cgroup,
         own_network=means.namespaces,
         own_files=means.namespaces or privileged,
-        locks=locks or ("own" if means.namespaces else "shared"),
+        locks=locks,
     )
     return base64.b64encode(program).decode()
 

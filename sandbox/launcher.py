@@ -47,6 +47,7 @@ class Launcher:
     _control_groups: ControlGroups
     _nursery: trio.Nursery
     _ready_sessions: int
+    _shares_locks: bool
     _standby: Standby = attrs.field(init=False)
     _cages: dict[Profile, Cage] = attrs.field(factory=dict[Profile, Cage])
     _building: dict[Profile, trio.Lock] = attrs.field(factory=dict[Profile, trio.Lock])
@@ -78,7 +79,7 @@ class Launcher:
 
     def _plan(self, profile: Profile) -> dict[str, Any]:
         try:
-            return make_plan(
+            plan = make_plan(
                 profile,
                 ids=self.ids,
                 memory_cgroup=bool(self._control_groups.version),
@@ -90,6 +91,7 @@ class Launcher:
         except OSError as error:
             msg = f"no cage could be planned: {error}"
             raise Exhausted(msg) from None
+        return plan | {"locks": self._other_locks}
 
     @property
     def gives_users(self) -> bool:
@@ -99,15 +101,23 @@ class Launcher:
     def posture(self, profile: Profile) -> Posture:
         """Return what a session of this profile is promised here, by its cage if there is one."""
         version = self._control_groups.version
-        own: Locks = "refused" if self.why_shared(profile) else "own"
         return Posture(
             tier=self._tier,
             landlock=self.host.landlock if MEANS[self._tier].landlock else 0,
             network=profile.network,
             memory_bound_by=f"cgroup v{version}" if version else "watchdog",
-            locks=own if MEANS[self._tier].namespaces else "shared",
+            locks="own" if self._gives_roots and not self.why_shared(profile) else self._other_locks,
             user="own" if self.gives_users else "shared",
         )
+
+    @property
+    def _gives_roots(self) -> bool:
+        return MEANS[self._tier].namespaces
+
+    @property
+    def _other_locks(self) -> Locks:
+        """What locks there are where sessions have no inodes of their own."""
+        return "shared" if self._shares_locks or not self._gives_roots else "refused"
 
     def why_shared(self, profile: Profile) -> str:
         """Return what keeps sessions of this profile from having inodes, and so locks, of their own.
@@ -229,13 +239,17 @@ async def _keep_cage(plan: dict[str, Any], *, task_status: trio.TaskStatus[Cage 
 
 
 @asynccontextmanager
-async def open_launcher(*, tier: Tier = "full", standby: int = 0) -> AsyncGenerator[Launcher]:
+async def open_launcher(
+    *, tier: Tier = "full", standby: int = 0, shares_locks: bool = False
+) -> AsyncGenerator[Launcher]:
     """Open a launcher; on the way out end every cage, and with it whatever still lives in one.
 
     Args:
         tier: the isolation that every session must have.
         standby: how many sessions of each profile to have running before they are asked for. They cost what
             idle sessions cost.
+        shares_locks: let sessions lock inodes that others have too, where they cannot have their own. Without
+            it all locks are refused there.
 
     Raises:
         Unsupported: this machine cannot give the tier.
@@ -249,7 +263,7 @@ async def open_launcher(*, tier: Tier = "full", standby: int = 0) -> AsyncGenera
     try:
         with bare_exceptions():
             async with trio.open_nursery() as nursery:
-                launcher = Launcher(host, ids, tier, control_groups, nursery, standby)
+                launcher = Launcher(host, ids, tier, control_groups, nursery, standby, shares_locks)
                 try:
                     yield launcher
                 finally:

@@ -219,7 +219,7 @@ def _of_proc() -> Obstacle | None:
 
 def of_overlay(error: int) -> Obstacle:
     """Say why sessions cannot see shared files through overlays, from the errno of the first."""
-    so = "so locks are refused to them, and SQLite does not work"
+    so = "so all locks are refused to them unless `shared_locks` is set, and SQLite does not work"
     below = sorted(point for point in machine.mount_points() if point.startswith("/usr/"))
     if error == errno.EINVAL and below:
         return Obstacle(

@@ -175,6 +175,8 @@ Locks = Literal["own", "shared", "refused"]
 * ``refused``: none. Sessions should have inodes of their own, and cannot here.
 """
 
+LOCKS: tuple[Locks, ...] = ("own", "shared", "refused")
+
 Condition = tuple[int, str, *tuple[int, ...]]
 """Place of an argument, libseccomp's name of the comparison, and with what."""
 

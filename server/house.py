@@ -72,14 +72,17 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
     is_open = False
     try:
         async with (
-            open_launcher(tier=settings.tier, standby=settings.standby) as launcher,
+            open_launcher(
+                tier=settings.tier, standby=settings.standby, shares_locks=settings.shared_locks
+            ) as launcher,
             open_sessions(environment, launcher, settings) as sessions,
             AsyncExitStack() as stack,
         ):
             is_open = True
             ground = sessions.ground
             if shared := ground.launcher.why_shared(ground.profile):
-                log.warning("file_locks_are_refused", why=shared, remedy="`creche doctor` knows more")
+                locks = ground.launcher.posture(ground.profile).locks
+                log.warning("no_inodes_of_their_own", locks=locks, why=shared, remedy="see `creche doctor`")
             cookies = CookieSigner(settings.secret, settings.cookie_name)
             app = create_app(settings.body_bytes, settings.body_seconds)
             if settings.sandbox_token is not None:

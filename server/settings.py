@@ -60,6 +60,8 @@ class Settings:
         bind: ``HOST:PORT`` to listen on; port 0 picks a free one. Used by `creche serve` only.
         tier: the isolation demanded; less is never accepted. ``"none"`` needs `unsafe_no_isolation`.
         unsafe_no_isolation: agree to run model code without isolation. Only on a loopback address.
+        shared_locks: let sessions lock files that others have too, where they cannot have inodes of their own
+            (`creche doctor` says so). Without it they get no locks there, and SQLite does not work.
         max_sessions: sessions with a sandbox at once; further seeds wait in line.
         standby: sessions kept running ahead of being asked for, so that a seed is answered at once.
         max_waiting: seeds in line at once; one more is answered with a session that is masked.
@@ -104,6 +106,7 @@ class Settings:
     bind: str = "127.0.0.1:8000"
     tier: Tier = "full"
     unsafe_no_isolation: bool = False
+    shared_locks: bool = False
     max_sessions: int = attrs.field(default=512, validator=_positive)
     standby: int = attrs.field(default=4, validator=_not_negative)
     max_waiting: int = attrs.field(default=16_384, validator=_positive)

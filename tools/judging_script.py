@@ -63,11 +63,13 @@ def run_script(
             _write(os.path.join(place, path), base64.b64decode(data))
     os.makedirs(commands)
     write_command(commands, own)
-    path = os.pathsep.join(
-        (commands, os.path.dirname(sys.executable), _SYSTEM_PATH)
-    )  # nothing of the session's
-    environment = {**_ENVIRONMENT, "HOME": top, "TMPDIR": top, "TESTS": folder, "WORKSPACE": os.getcwd()}
-    code = _run(script, {**environment, "PATH": path})
+    environment = {
+        **_ENVIRONMENT, "HOME": top, "TMPDIR": top, "TESTS": folder, "WORKSPACE": os.getcwd(),
+        "PATH": os.pathsep.join((commands, os.path.dirname(sys.executable), _SYSTEM_PATH)),
+    }  # fmt: skip  # nothing of the session's
+    if "LD_LIBRARY_PATH" in os.environ:  # by which an interpreter outside of /usr finds its own library
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    code = _run(script, environment)
     changed = [path for path, data in tests.items() if _digest(os.path.join(folder, path)) != _of(data)]
     return {"exit_code": code, "tampered": changed}
 

@@ -38,13 +38,13 @@ class Confinement(NamedTuple):
     def of(cls, spec: dict[str, Any], *, own_root: bool) -> Confinement:
         """Read it from the plan; what the kernel has decides about Landlock where the plan leaves it open.
 
-        Without roots of their own, sessions whose files should be theirs alone get no locks at all.
+        Without roots of their own, sessions get the locks that the plan says.
         """
-        without_locks = spec["namespaces"] and not own_root
+        locks = "own" if own_root else spec["locks"]
         return cls(
             namespaces=spec["namespaces"],
             landlock=min(landlock.abi(), spec["landlock"]) if spec["landlock"] else 0,
-            policy=base64.b64decode(spec["seccomp_without_locks" if without_locks else "seccomp"]),
+            policy=base64.b64decode(spec["seccomp"][locks]),
             paths=spec["paths"],
             loopback=spec["loopback"],
             layers=root.layers_of(spec) if own_root else [],

@@ -124,11 +124,11 @@ def test_the_plan_is_json_and_carries_handlers_preloads_and_a_filter() -> None:
     made = json.loads(json.dumps(plan(attrs.evolve(PROFILE, preload=("decimal",)), ids=ROOTS, landlock=4)))
     assert ["run", "echo", "beside"] == [each["name"] for each in made["handlers"]]
     assert (["decimal"], True, 4) == (made["preload"], made["privileged"], made["landlock"])
-    assert len(base64.b64decode(made["seccomp"])) % 8 == 0
+    assert len(base64.b64decode(made["seccomp"]["own"])) % 8 == 0
 
 
 def test_what_the_profile_and_the_machine_are_decides_the_filter() -> None:
-    filters = {plan(attrs.evolve(PROFILE, network=network), memory_cgroup=memory)["seccomp"]
+    filters = {plan(attrs.evolve(PROFILE, network=network), memory_cgroup=memory)["seccomp"]["own"]
                for network in ("none", "loopback") for memory in (False, True)}  # fmt: skip
     assert 4 == len(filters)
 
@@ -175,5 +175,5 @@ def test_packages_are_linked_into_one_folder_and_may_be_read_where_they_are() ->
 
 
 def test_the_least_tier_has_no_filter_and_no_landlock() -> None:
-    assert ("", 0) == (plain(tier="none")["seccomp"], plain(tier="none")["landlock"])
+    assert ("", 0) == (plain(tier="none")["seccomp"]["shared"], plain(tier="none")["landlock"])
     assert plan()["seccomp"] != plain()["seccomp"]

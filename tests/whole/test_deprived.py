@@ -69,7 +69,7 @@ def test_a_server_whose_sessions_get_no_locks_warns_at_its_start_and_says_so_whe
         with server.client() as client:
             assert "refused" == client.get("/health").json()["posture"]["locks"]
         assert 0 == server.stop()
-    assert "file_locks_are_refused" in log.read_text("utf-8")
+    assert "no_inodes_of_their_own" in log.read_text("utf-8")
     assert "mount overlay on /run/usr: Invalid argument" in log.read_text("utf-8")
 
 

@@ -22,7 +22,7 @@ MOUNTED_BELOW = "/usr/share/doc"
 PATHS = ("/usr", "/usr/bin", "/usr/bin/env")
 
 _PROGRAM = """
-import json, trio
+import json, sys, trio
 from sandbox.launcher import open_launcher
 from tests.sandbox.handlers import PROFILE, SMALL, value
 ASK = '''
@@ -42,8 +42,9 @@ result = [attempt(fcntl.lockf, own, fcntl.LOCK_EX | fcntl.LOCK_NB), attempt(fcnt
     attempt(os.listdir, "/usr/share/doc"), open("/proc/self/mountinfo").read().count(" overlay ")]
 '''
 async def main():
-    async with open_launcher() as launcher, launcher.open_sandbox(PROFILE, SMALL) as box:
-        print(json.dumps([box.posture.locks, launcher.why_shared(PROFILE), *await value(box, ASK)]))
+    async with open_launcher(shares_locks="share" in sys.argv) as launcher:
+        async with launcher.open_sandbox(PROFILE, SMALL) as box:
+            print(json.dumps([box.posture.locks, launcher.why_shared(PROFILE), *await value(box, ASK)]))
 trio.run(main)
 """
 
@@ -56,6 +57,14 @@ def test_where_other_mounts_lie_below_a_tree_locks_are_refused_and_the_reason_is
     assert "mount overlay on /run/usr: Invalid argument" in why
     assert "OperationalError" == sqlite
     assert ("done", 0) == (listing, overlays)  # the rest is as it was: what lies below is seen
+
+
+def test_there_locks_of_records_can_be_had_that_others_can_meet() -> None:
+    told = deprived.run(Without(hidden=(MOUNTED_BELOW,)), sys.executable, "-P", "-c", _PROGRAM, "share")
+    assert 0 == told.returncode, told.stderr
+    locks, why, record, whole, of_open_file, sqlite, *_ = json.loads(told.stdout)
+    assert ("shared", "done", "ENOSYS", "done", "done") == (locks, record, whole, of_open_file, sqlite)
+    assert "Invalid argument" in why
 
 
 def test_where_nothing_is_taken_away_the_same_program_gets_its_locks() -> None:
