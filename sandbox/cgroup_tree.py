@@ -30,7 +30,7 @@ WELCOME = ("cpu",)
 """Where it is to be had, sessions share the processor as sessions, however many processes each has."""
 
 TRIES = 20
-RACES = (errno.EBUSY, errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
+RACES = (errno.EBUSY, errno.EEXIST, errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP)
 """What is seen when another server opens or closes at the same moment."""
 
 
