@@ -15,6 +15,7 @@ from tests.sandbox.handlers import PROFILE, SMALL, value
 from tests.sandbox.kin import is_alive, parent, wait_gone
 
 SERVER = """
+import signal
 import trio
 from sandbox.launcher import open_launcher
 from tests.sandbox.handlers import PROFILE, SMALL, run
@@ -44,6 +45,7 @@ async def main():
             await trio.sleep(0.01)
         print(*told, flush=True)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs these tests may ignore it
 trio.run(main)
 """
 
