@@ -77,6 +77,7 @@ def test_the_defaults_are_those_that_are_promised() -> None:
         "disk_inodes": 16_384,
         "output_bytes": 64 << 10,
         "flood_bytes": 64 << 20,
+        "log_bytes": 16 << 20,
         "final_state_bytes": 64 << 20,
         "final_state_files": 4096,
     } == attrs.asdict(Limits())
