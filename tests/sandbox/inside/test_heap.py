@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,9 @@ def outer():
 
 heap.share()
 
-def private():
+def sum_of(kind):
     with open("/proc/self/smaps_rollup") as file:
-        return sum(int(row.split()[1]) for row in file if row.startswith("Private"))
+        return sum(int(row.split()[1]) for row in file if row.startswith(kind))
 
 class Fresh(Node):
     gone = 0
@@ -41,13 +42,15 @@ class Fresh(Node):
 
 read, write = os.pipe()
 if os.fork() == 0:
-    before = private()
+    in_large_pages = sum_of("AnonHugePages")
+    before = sum_of("Private")
     look()
-    made_own = private() - before
+    made_own = sum_of("Private") - before
     Fresh(1)
     os.write(write, json.dumps({{
         "immortal": heap.can_be_immortal(),
         "made_own_kib": made_own,
+        "in_large_pages_kib": in_large_pages,
         "counts": [sys.getrefcount(each) for each in (Node, look, nodes[7], nodes[7].name, outer()())],
         "collected": gc.isenabled(),
         "frozen": gc.get_freeze_count() > 20_000,
@@ -88,3 +91,10 @@ def test_an_older_python_counts_but_its_collector_leaves_the_heap_alone() -> Non
 def test_what_is_made_later_comes_and_goes_as_ever(version: str) -> None:
     found = observe(version)
     assert (1, True, False) == (found["fresh_gone"], found["frozen"], found["collected"])
+
+
+def test_a_fork_inherits_large_pages_where_the_kernel_makes_them() -> None:
+    version = tuple(map(int, platform.release().split(".")[:2]))
+    if version < (6, 1) or not Path("/sys/kernel/mm/transparent_hugepage").exists():
+        pytest.skip(f"Linux {platform.release()} gathers no pages when it is asked to")
+    assert observe("3.11")["in_large_pages_kib"] >= 2048
