@@ -78,6 +78,7 @@ def bubblewrap(code: str) -> Command | None:
     interpreter = find_interpreter(None)
     executable = interpreter.executable
     binds = ["--ro-bind", "/usr", "/usr"]
+    libraries: dict[str, str] = {}
     for name in ("/bin", "/sbin", "/lib", "/lib64"):
         if Path(name).is_symlink():
             binds += ["--symlink", str(Path(name).readlink()), name]
@@ -85,6 +86,7 @@ def bubblewrap(code: str) -> Command | None:
             binds += ["--ro-bind", name, name]
     if not interpreter.prefix.startswith("/usr"):
         binds += ["--ro-bind", interpreter.prefix, _INSIDE]
+        libraries["LD_LIBRARY_PATH"] = f"{_INSIDE}/lib"  # its own may be there
         executable = _INSIDE + executable.removeprefix(interpreter.prefix)
         binds += ["--tmpfs", _INSIDE + interpreter.purelib.removeprefix(interpreter.prefix)]
     packages = numpy_folder()
@@ -94,7 +96,7 @@ def bubblewrap(code: str) -> Command | None:
         bwrap, "--unshare-all", "--die-with-parent", *binds, "--proc", "/proc", "--dev", "/dev",
         "--tmpfs", "/tmp", "--tmpfs", "/workspace", "--chdir", "/workspace", executable, "-c", code,  # noqa: S108
     ]  # fmt: skip
-    return Command(arguments, _with_numpy(packages and "/opt/site-packages"))
+    return Command(arguments, _with_numpy(packages and "/opt/site-packages") | libraries)
 
 
 def _with_numpy(folder: str | None) -> dict[str, str]:
