@@ -70,6 +70,7 @@ def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest, _nothing_left_at_the_end: set[str]) -> Iterator[None]:
     """Fail a test that leaves something behind, as an error of its teardown."""
+    leaks.adopt_orphans()  # once more: what judges programs ends it, and some tests call that in this process
     before = leaks.take()
     yield
     kills_parents = request.node.get_closest_marker("orphans") is not None
