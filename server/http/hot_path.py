@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from server.http import routes
+from server.http.bodies import read_body
 from server.http.incidents import reply_to
 from server.http.operations import OPERATIONS, Post
 from server.http.visit import SCOPE_KEY, ClientGone, Visit
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 Answer = Callable[[Visit, bytes, Callable[[], Awaitable[None]]], Awaitable[Reply]]
 """What answers a request with a body, as long as its client is there: raises ClientGone when it hangs up."""
-
-_TOO_SLOW = Reply(408, b'{"detail":"Request Timeout"}')
-"""As the framework says it."""
 
 _MAX_DIGITS = 18
 """Of a body's stated length: what has more is no length, and only costs time to read."""
@@ -52,12 +50,11 @@ class HotPath:
         if answer is None or scope["method"] != "POST" or not self._is_plain(scope):
             await self._app(scope, receive, send)
             return
-        body: bytes | None = None
-        with trio.move_on_after(self._body_seconds) as patience:
-            body = await _read(receive)
-        if patience.cancelled_caught:
-            await _send(_TOO_SLOW, send)
+        body = await read_body(receive, self._body_bytes, self._body_seconds)
         if body is None:
+            return
+        if isinstance(body, Reply):
+            await _send(body, send)
             return
         visit: Visit = scope[SCOPE_KEY]
         try:
@@ -104,18 +101,6 @@ async def _answer_unless(
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """Return the whole body, or None when the client hung up before its end."""
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 async def _wait_for_hang_up(receive: Receive) -> None:
