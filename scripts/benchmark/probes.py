@@ -15,8 +15,6 @@ from sandbox.box import Box
 from sandbox.launcher import Launcher
 from sandbox.observation import Outcome
 from sandbox.profile import Profile
-from sandbox.syscall_policy import Locks
-from sandbox.tiers import Tier
 from scripts.benchmark.commands import CODE
 from scripts.benchmark.http import Client
 
@@ -136,16 +134,9 @@ def posture_timed(samples: Samples) -> Iterator[None]:
     """Note what each posture check takes, where it is made, while the block lasts."""
     check = posture.check
 
-    def timed(
-        pids: tuple[int, ...],
-        outside_user: int,
-        *,
-        tier: Tier = "full",
-        group: str | None = None,
-        locks: Locks = "own",
-    ) -> None:
+    def timed(*what: Any, **promised: Any) -> None:
         with samples.time("posture"):
-            check(pids, outside_user, tier=tier, group=group, locks=locks)
+            check(*what, **promised)
 
     posture.check = timed
     try:
