@@ -1,8 +1,9 @@
 """The least that this stack can do: what a rollout costs before Creche has done anything.
 
-Two figures: requests through Hypercorn with nothing behind it, no framework either; and a process tree as every
-session has one, of a process in namespaces of its own and one below it, neither of which does anything, killed
-and reaped. Sandboxes made of processes, behind this server, cannot be had for less than both together.
+Two figures: requests through Hypercorn with nothing behind it, no framework either; and a process tree as
+every session has one, of a process in namespaces of its own and one below it, neither of which does
+anything, killed and reaped. Sandboxes made of processes, behind this server, cannot be had for less than
+both together.
 
 ``python -P -m scripts.benchmark.floor http`` serves until SIGTERM; ``… trees`` prints the processor time of a
 tree, in seconds. The latter forks, so it is a process of its own: this one has threads.
