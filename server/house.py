@@ -16,6 +16,7 @@ from sandbox.launcher import open_launcher
 from server.errors import StartupError
 from server.http.app import create_app
 from server.http.cookies import CookieSigner
+from server.http.framework import Framework
 from server.http.front import Front
 from server.http.hot_path import HotPath
 from server.http.operations import RESERVED
@@ -88,8 +89,9 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
             if settings.sandbox_token is not None:
                 sandboxes = await stack.enter_async_context(open_sandboxes(sessions.ground))
                 SandboxRoutes(sandboxes, settings.sandbox_token, settings.body_bytes).add_to(app)
+            framework = Framework(cast("App", app), settings.body_bytes)
             inner: App = HotPath(
-                cast("App", app), environment.toolbox.tools, settings.body_bytes, settings.body_seconds
+                framework, environment.toolbox.tools, settings.body_bytes, settings.body_seconds
             )
             if settings.mcp:
                 inner = await stack.enter_async_context(_open_mcp(inner, environment, settings))
