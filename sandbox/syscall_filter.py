@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
-import tempfile
+import os
 from typing import Any
 
 from sandbox.errors import Unsupported
@@ -73,7 +73,7 @@ def compile_policy(
                 lib.Arg(place, getattr(lib, comparison), *values) for place, comparison, *values in conditions
             )
             policy.add_rule(action, name, *compared)
-    with tempfile.TemporaryFile() as file:
+    with os.fdopen(os.memfd_create("creche-filter"), "w+b") as file:
         policy.export_bpf(file)
         file.seek(0)
         return file.read()
