@@ -37,8 +37,6 @@ _MOUNT_POINTS_OF_PROC = {"/proc/sys/fs/binfmt_misc", "/proc/fs/nfsd"}
 """Folders that are made for mounting over them, and hide nothing; the kernel knows that."""
 
 _DEFAULT_PROFILES = {"kubernetes": "Kubernetes' RuntimeDefault", "podman": "Podman's default"}
-_CALLS_OF_STEPS = {"unshare", "mount", "open_tree", "mount_setattr", "move_mount"}
-"""What the steps of `sandbox.probe` call. A filter that refuses other calls only has refused no step."""
 
 _MOST_SHOWN = 3
 _COUNTED = {
@@ -154,7 +152,8 @@ def of_step(name: str, error: int, attempts: Attempts, host: Host) -> Obstacle:
         host: what this machine is.
     """
     found = None
-    if error in _FILTERED and _CALLS_OF_STEPS.intersection(attempts.filtered):
+    # Before a fresh /proc other mounts were made. A filter that lets them through is not to blame.
+    if error in _FILTERED and attempts.filtered and (name != "proc" or "mount" in attempts.filtered):
         return of_filter(attempts.filtered)
     if error == errno.ENOSPC and name in _COUNTED:
         return _of_count(_COUNTED[name])

@@ -27,7 +27,7 @@ _SYSTEM_CALLS: dict[host.Container, str] = {
     ),
     "": (
         "in a container: docker run --security-opt seccomp=deploy/seccomp.json …; "
-        "in a systemd unit: drop SystemCallFilter= and RestrictNamespaces="
+        "in a systemd unit: drop SystemCallFilter=, RestrictNamespaces= and ProtectHostname="
     ),
 }
 _SECURITY_PROFILE: dict[host.Container, str] = {

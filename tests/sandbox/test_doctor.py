@@ -65,6 +65,16 @@ NOTHING_WORKS: dict[str, tuple[Without, str, str]] = {
         "a fresh /proc: /proc is covered in places (/proc/",
         "set securityContext.procMount: Unmasked, which needs hostUsers: false in the pod",
     ),
+    "a unit's system call filter": (
+        filtered(refusal("seccomp sethostname", errno.EPERM)),
+        "system calls: a seccomp filter refuses seccomp, sethostname, as ",
+        "securityContext.seccompProfile to {type: Localhost, localhostProfile: creche.json}",
+    ),
+    "a unit's system call filter, seen by libseccomp": (
+        filtered(refusal("seccomp", errno.EPERM)),
+        "seccomp: a filter refuses seccomp(2), by which libseccomp asks what the kernel can do",
+        "let it be called",
+    ),
     "masked /proc": (
         Without(capabilities=DOCKER_CAPABILITIES, hidden=DOCKER_HIDDEN, read_only=DOCKER_READ_ONLY),
         "a fresh /proc: /proc is covered in places (/proc/",
