@@ -166,7 +166,7 @@ def _seccomp() -> Finding:
         program = compile_policy(loopback=False, memory_cgroup=True)
     except Unsupported as error:
         cause, _, remedy = str(error).partition("; ")
-        return _no("seccomp", "no libseccomp", gives, Obstacle(cause, remedy))
+        return _no("seccomp", "cannot be used", gives, Obstacle(cause, remedy))
     return Finding("seccomp", "yes", f"a filter of {len(program) // 8} instructions", gives)
 
 

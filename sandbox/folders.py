@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from sandbox.cgroups import start_time
-from sandbox.errors import Exhausted
+from sandbox.errors import Exhausted, Unsupported
 from sandbox.inside.plain import FOLDERS, remove_tree
 
 _NAME = re.compile(r"creche-(\d+)-(\d+)\.\d+$")
@@ -27,15 +27,39 @@ _NUMBERS = itertools.count()
 _REMOVAL_SECONDS = 60.0
 
 
+def _top() -> str:
+    """Return the folder that has those of all cages.
+
+    Raises:
+        Unsupported: none can be written to, as in a read-only container.
+    """
+    try:
+        return os.path.realpath(tempfile.gettempdir())
+    except FileNotFoundError:
+        msg = (
+            "sessions of this tier have folders below TMPDIR, and nothing there can be written; "
+            "mount something there (docker run --tmpfs /tmp), or set TMPDIR"
+        )
+        raise Unsupported(msg) from None
+
+
 def name_folder() -> str:
-    """Return the path of a cage's folder that does not exist yet."""
+    """Return the path of a cage's folder that does not exist yet.
+
+    Raises:
+        Unsupported: there is no place for it.
+    """
     own = f"creche-{os.getpid()}-{start_time(os.getpid())}.{next(_NUMBERS)}"
-    return os.path.join(os.path.realpath(tempfile.gettempdir()), own)
+    return os.path.join(_top(), own)
 
 
 def sweep() -> None:
-    """Remove what servers that no longer live left behind; what belongs to somebody else stays."""
-    with os.scandir(tempfile.gettempdir()) as entries:
+    """Remove what servers that no longer live left behind; what belongs to somebody else stays.
+
+    Raises:
+        Unsupported: there is no place where it could lie.
+    """
+    with os.scandir(_top()) as entries:
         left = [entry for entry in entries if (match := _NAME.match(entry.name)) and not _lives(match)]
     for entry in left:
         if entry.stat(follow_symlinks=False).st_uid == os.geteuid() and entry.is_dir(follow_symlinks=False):

@@ -102,11 +102,18 @@ def is_filtered() -> bool:
     return "\nSeccomp:\t2\n" in Path("/proc/self/status").read_text()
 
 
+def gains_no_privileges() -> bool:
+    """Return whether ``no_new_privs`` is set for this process, so that no set-uid program has its rights."""
+    return "\nNoNewPrivs:\t1\n" in Path("/proc/self/status").read_text()
+
+
 def container() -> Container:
     """Return what this process runs in, as far as it shows; the empty string where nothing does."""
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return "kubernetes"
-    if os.path.exists("/run/.containerenv"):
+    # A read-only container of Podman's has a tmpfs of its own on /run, and the file is not seen there.
+    named = os.environ.get("container")  # noqa: SIM112  # so it is spelled
+    if named == "podman" or os.path.exists("/run/.containerenv"):
         return "podman"
     return "docker" if os.path.exists("/.dockerenv") else ""
 

@@ -36,6 +36,8 @@ _UBUNTU = "kernel.apparmor_restrict_unprivileged_userns"
 _MOUNT_POINTS_OF_PROC = {"/proc/sys/fs/binfmt_misc", "/proc/fs/nfsd"}
 """Folders that are made for mounting over them, and hide nothing; the kernel knows that."""
 
+_DEFAULT_PROFILES = {"kubernetes": "Kubernetes' RuntimeDefault", "podman": "Podman's default"}
+
 _MOST_SHOWN = 3
 _COUNTED = {
     "user namespace": "user",
@@ -135,7 +137,7 @@ def _probe(entry: str, *arguments: str) -> tuple[dict[str, int], str]:
 
 def of_filter(filtered: tuple[str, ...]) -> Obstacle:
     """Name the seccomp filter that keeps these calls from the kernel."""
-    whose = "Kubernetes' RuntimeDefault" if machine.container() == "kubernetes" else "Docker's default"
+    whose = _DEFAULT_PROFILES.get(machine.container(), "Docker's default")
     cause = f"a seccomp filter refuses {', '.join(filtered)}, as {whose} profile does"
     return Obstacle(cause, remedies.for_system_calls())
 
@@ -150,7 +152,8 @@ def of_step(name: str, error: int, attempts: Attempts, host: Host) -> Obstacle:
         host: what this machine is.
     """
     found = None
-    if error in _FILTERED and attempts.filtered:
+    # Before a fresh /proc other mounts were made. A filter that lets them through is not to blame.
+    if error in _FILTERED and attempts.filtered and (name != "proc" or "mount" in attempts.filtered):
         return of_filter(attempts.filtered)
     if error == errno.ENOSPC and name in _COUNTED:
         return _of_count(_COUNTED[name])
@@ -211,7 +214,7 @@ def _of_proc() -> Obstacle | None:
         return None
     shown = ", ".join(covers[:_MOST_SHOWN]) + (" …" if len(covers) > _MOST_SHOWN else "")
     return Obstacle(
-        f"/proc is covered in places ({shown}), as Docker and Kubernetes have it by default, "
+        f"/proc is covered in places ({shown}), as container engines have it by default, "
         "and then the kernel lets nobody in a user namespace mount a fresh one",
         remedies.for_proc(),
     )

@@ -22,6 +22,7 @@ from sandbox.linux import calls, mounts, namespaces, privileges, subordinate
 _Attempt = tuple[str, Callable[[], object]]
 
 _BAD_FLAGS = 0x7FFFFFFF
+_LONGEST_HOST_NAME = 64
 _ROOT = "/tmp"
 
 
@@ -143,9 +144,10 @@ def _steps_of_mounting() -> Iterator[_Attempt]:
     null = ctypes.c_void_p()
     yield "mount namespace", lambda: namespaces.unshare(namespaces.NEWNS)
     yield "mounts", _mount_root
-    # These two the kernel refuses whoever may not mount, so they can be told from a filter's only here.
+    # These three the kernel refuses whoever has no rights here, so a filter's refusal shows only now.
     _note("call:pivot_root", lambda: calls.call(calls.number("pivot_root"), null, null, what=""))
     _note("call:move_mount", lambda: calls.call(calls.MOVE_MOUNT, -1, null, -1, null, _BAD_FLAGS, what=""))
+    _in_child(_try_host_name)
     yield "trees", _attach_tree
     _in_child(_try_overlay)
     yield "PID namespace", lambda: namespaces.unshare(namespaces.NEWPID)
@@ -173,6 +175,13 @@ def _attach_tree() -> None:
     tree = mounts.clone_tree("/usr")
     mounts.restrict_tree(tree, mounts.ATTR_RDONLY)
     mounts.attach_tree(tree, f"{_ROOT}/usr")
+
+
+def _try_host_name() -> None:
+    """Ask for a host name that is too long, in a namespace in which there is a right to give one."""
+    namespaces.unshare(namespaces.NEWUTS)
+    too_long = ctypes.c_size_t(_LONGEST_HOST_NAME + 1)
+    _note("call:sethostname", lambda: calls.check(calls.libc.sethostname(None, too_long), ""))
 
 
 def _try_overlay() -> None:

@@ -27,7 +27,7 @@ _SYSTEM_CALLS: dict[host.Container, str] = {
     ),
     "": (
         "in a container: docker run --security-opt seccomp=deploy/seccomp.json …; "
-        "in a systemd unit: drop SystemCallFilter= and RestrictNamespaces="
+        "in a systemd unit: drop SystemCallFilter=, RestrictNamespaces= and ProtectHostname="
     ),
 }
 _SECURITY_PROFILE: dict[host.Container, str] = {
@@ -47,12 +47,18 @@ _PROC: dict[host.Container, str] = {
 }
 _READ_ONLY_GROUPS: dict[host.Container, str] = {
     "docker": "docker run --security-opt writable-cgroups=true … (Docker 28 or later with cgroup version 2)",
-    "podman": "podman run --security-opt unmask=/sys/fs/cgroup …",
+    "podman": "podman run --security-opt unmask=/sys/fs/cgroup … (with cgroup version 2)",
     "kubernetes": (
         "have the runtime mount them writable: cgroup_writable = true in containerd's configuration, "
         "or the annotation io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw with CRI-O"
     ),
     "": "sudo mount -o remount,rw /sys/fs/cgroup",
+}
+_BOUND_ALL = "bound all sessions together by the container's own limit: "
+_OTHERS_GROUPS: dict[host.Container, str] = {
+    "docker": f"{_BOUND_ALL}docker run --memory 8g …",
+    "podman": f"{_BOUND_ALL}podman run --memory 8g …",
+    "kubernetes": f"{_BOUND_ALL}resources.limits.memory",
 }
 
 
@@ -75,6 +81,8 @@ def for_control_groups(why_not: str) -> str:
     """Return how to get control groups, from what `sandbox.cgroups` says is missing."""
     if os.strerror(errno.EROFS) in why_not:
         return _READ_ONLY_GROUPS[host.container()]
+    if host.container():
+        return _OTHERS_GROUPS[host.container()]
     if os.geteuid() == 0:
         return _SCOPE_OF_ROOT
     return _DELEGATE if "controller" in why_not else _SCOPE

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox import obstacles
+from sandbox import host, obstacles
 from sandbox.ids import IDS, Ids
 from sandbox.obstacles import Obstacle
 
@@ -26,6 +26,10 @@ FEWEST = 4_096
 _USERS, _GROUPS = Path("/etc/subuid"), Path("/etc/subgid")
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _FIRST_FREE = 100_000
+_NO_NEW_PRIVILEGES = Obstacle(
+    "no_new_privs is set for the server, which keeps newuidmap from its rights",
+    "start it without (systemd: NoNewPrivileges=no; docker run without no-new-privileges)",
+)
 _Range = tuple[int, int]  # first id, and the first behind the last
 
 
@@ -46,12 +50,14 @@ def find() -> Ids | Obstacle:
     users, groups = (list(_granted(path, user, name)) for path in (_USERS, _GROUPS))
     common = ((max(a, c), min(b, d)) for a, b in users for c, d in groups)
     first, end = max(common, key=lambda each: each[1] - each[0], default=(0, 0))
+    mappers = tuple(shutil.which(mapper, path=_PATH) for mapper in ("newuidmap", "newgidmap"))
+    if host.gains_no_privileges() and (end - first < FEWEST or None in mappers):
+        return _NO_NEW_PRIVILEGES  # before anything is installed or granted in vain
     if end - first < FEWEST:
         return Obstacle(
             f"user {name} has no {FEWEST} ids that follow one another in both {_USERS} and {_GROUPS}",
             _grant(name),
         )
-    mappers = tuple(shutil.which(mapper, path=_PATH) for mapper in ("newuidmap", "newgidmap"))
     if mappers[0] is None or mappers[1] is None:
         return Obstacle(
             f"user {name} has a range of ids, but newuidmap and newgidmap, which map it, are not installed",
@@ -92,11 +98,8 @@ def _try(ids: Ids) -> Obstacle | None:
     """Return what keeps these ids from being used. Asked once: neither mappers nor kernel change."""
     steps, complaint = obstacles.attempt_subordinate(ids)
     if steps.get("subordinate ids") and complaint:
-        if "\nNoNewPrivs:\t1\n" in Path("/proc/self/status").read_text():
-            return Obstacle(
-                "no_new_privs is set for the server, which keeps newuidmap from its rights",
-                "start it without (systemd: NoNewPrivileges=no; docker run without no-new-privileges)",
-            )
+        if host.gains_no_privileges():
+            return _NO_NEW_PRIVILEGES
         return Obstacle(
             f"its range of ids was refused: {complaint.strip().splitlines()[-1]}",
             "see newuidmap(1): it has to be set-uid root, and outside of user namespaces that lack these ids",

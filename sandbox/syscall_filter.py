@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import functools
-import tempfile
+import os
 from typing import Any
 
 from sandbox.errors import Unsupported
@@ -48,12 +48,16 @@ def compile_policy(
         machine: the architecture, as `uname` names it; None for this machine's.
 
     Raises:
-        Unsupported: libseccomp is not there.
+        Unsupported: libseccomp is not there, or may not ask the kernel.
     """
     lib = _libseccomp()
     policy = lib.SyscallFilter(defaction=lib.ERRNO(errno.ENOSYS))
     policy.set_attr(lib.Attr.CTL_NNP, 0)  # set by the far side itself, before it loads this
-    policy.set_attr(lib.Attr.ACT_BADARCH, lib.KILL_PROCESS)
+    try:
+        policy.set_attr(lib.Attr.ACT_BADARCH, lib.KILL_PROCESS)
+    except OSError:
+        msg = "a filter refuses seccomp(2), by which libseccomp asks what the kernel can do; let it be called"
+        raise Unsupported(msg) from None
     # A binary tree instead of a list: a filter that is loaded is run once for every call there is.
     policy.set_attr(lib.Attr.CTL_OPTIMIZE, 2)
     architecture = lib.Arch.NATIVE if machine is None else getattr(lib.Arch, machine.upper())
@@ -73,7 +77,7 @@ def compile_policy(
                 lib.Arg(place, getattr(lib, comparison), *values) for place, comparison, *values in conditions
             )
             policy.add_rule(action, name, *compared)
-    with tempfile.TemporaryFile() as file:
+    with os.fdopen(os.memfd_create("creche-filter"), "w+b") as file:
         policy.export_bpf(file)
         file.seek(0)
         return file.read()

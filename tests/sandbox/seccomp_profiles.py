@@ -45,6 +45,15 @@ DOCKER_DEFAULT: dict[str, Any] = {
 """What Docker's own profile refuses a container without CAP_SYS_ADMIN, and how. Kubernetes' RuntimeDefault
 refuses the same. Theirs is a list of what is allowed; turned round, it need not be copied."""
 
+PODMAN_DEFAULT: dict[str, Any] = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+        refusal("bpf fanotify_init perf_event_open quotactl setdomainname sethostname setns", errno.EPERM)
+    ],
+}
+"""The part that matters here of what Podman's own profile refuses a container without CAP_SYS_ADMIN: it lets
+namespaces and mounts be made, and no host name be given."""
+
 _ACTIONS = {"SCMP_ACT_ALLOW": "ALLOW", "SCMP_ACT_KILL_PROCESS": "KILL_PROCESS"}
 _COMPARISONS = {f"SCMP_CMP_{name}": name for name in ("NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ")}
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from sandbox import subordinate
+from sandbox import host, remedies, subordinate
 from sandbox.ids import Ids
 from sandbox.linux import landlock
 from tests.sandbox import deprived
 from tests.sandbox.deprived import DOCKER_CAPABILITIES, DOCKER_HIDDEN, DOCKER_READ_ONLY, Without
 from tests.sandbox.ranges import with_a_range
-from tests.sandbox.seccomp_profiles import DOCKER_DEFAULT, refusal
+from tests.sandbox.seccomp_profiles import DOCKER_DEFAULT, PODMAN_DEFAULT, refusal
 
 CRECHE = str(Path(sys.executable).parent / "creche")
 NEW_USER, PRIVATE = 0x10000000, 0x44000
@@ -54,6 +54,26 @@ NOTHING_WORKS: dict[str, tuple[Without, str, str]] = {
         Without(seccomp=DOCKER_DEFAULT, capabilities=DOCKER_CAPABILITIES),
         "system calls: a seccomp filter refuses unshare, clone3, mount, umount2, open_tree, mount_setattr",
         "securityContext.seccompProfile to {type: Localhost, localhostProfile: creche.json}",
+    ),
+    "Podman's seccomp profile": (
+        Without(seccomp=PODMAN_DEFAULT, capabilities=DOCKER_CAPABILITIES),
+        "system calls: a seccomp filter refuses sethostname, as ",
+        "securityContext.seccompProfile to {type: Localhost, localhostProfile: creche.json}",
+    ),
+    "Podman's seccomp profile and a masked /proc, the latter": (
+        Without(seccomp=PODMAN_DEFAULT, capabilities=DOCKER_CAPABILITIES, hidden=DOCKER_HIDDEN),
+        "a fresh /proc: /proc is covered in places (/proc/",
+        "set securityContext.procMount: Unmasked, which needs hostUsers: false in the pod",
+    ),
+    "a unit's system call filter": (
+        filtered(refusal("seccomp sethostname", errno.EPERM)),
+        "system calls: a seccomp filter refuses seccomp, sethostname, as ",
+        "securityContext.seccompProfile to {type: Localhost, localhostProfile: creche.json}",
+    ),
+    "a unit's system call filter, seen by libseccomp": (
+        filtered(refusal("seccomp", errno.EPERM)),
+        "seccomp: a filter refuses seccomp(2), by which libseccomp asks what the kernel can do",
+        "let it be called",
     ),
     "masked /proc": (
         Without(capabilities=DOCKER_CAPABILITIES, hidden=DOCKER_HIDDEN, read_only=DOCKER_READ_ONLY),
@@ -139,10 +159,19 @@ def test_an_old_landlock_is_told_with_what_it_lacks() -> None:
     ) in told.stdout
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root is told something else")
+def test_an_ordinary_user_is_told_how_to_get_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "container", lambda: "")  # which the machine of the tests may be
+    assert "systemd-run --user --scope -p Delegate=yes creche serve" == remedies.for_control_groups("none")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any control group")
-def test_an_ordinary_user_is_told_how_to_get_control_groups() -> None:
-    told = doctor(Without())
-    assert "   → systemd-run --user --scope -p Delegate=yes creche serve\n" in told.stdout
+def test_in_a_container_an_ordinary_user_is_pointed_to_the_containers_own_bound() -> None:
+    told = deprived.run(Without(), CRECHE, "doctor", COLUMNS="200", container="podman")
+    assert (
+        "   → bound all sessions together by the container's own limit: podman run --memory 8g …\n"
+        in told.stdout
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root's sessions have ids that may not reach its interpreter")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -390,3 +391,14 @@ async def test_a_kill_of_everybody_reaches_nobody_outside_of_its_lane(confined: 
         assert 2 == await value(box, "1 + 1")
         assert 2 == await value(other, "1 + 1")
         nursery.cancel_scope.cancel()
+
+
+def test_without_a_folder_to_write_to_they_are_refused_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(
+        Unsupported, match=r"nothing there can be written; mount something there .* or set TMPDIR"
+    ):
+        sweep()
