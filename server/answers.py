@@ -81,15 +81,15 @@ async def answer(
     return Reply(200, body)
 
 
-def why_not(ending: Ending | None, failure: Failure | None, *, is_cut_off: bool) -> Exception:
+def why_not(ending: Ending | None, failure: Failure | None, *, is_stopping: bool) -> Exception:
     """Return the error that tells a caller, who may be a model, why a session takes no calls.
 
     Args:
         ending: the road by which it ended, if it had one.
         failure: why its rollout will be masked, if it will.
-        is_cut_off: whether the server is stopping.
+        is_stopping: whether the server is stopping.
     """
-    if is_cut_off:
+    if is_stopping:
         return ShuttingDown("The server is shutting down. This session cannot be continued.")
     if ending is Ending.IDLE_DEADLINE:
         return NoSuchSession("This session has expired: nothing was asked of it for too long.")

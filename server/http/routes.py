@@ -38,7 +38,8 @@ async def seed_session(visit: Visit, body: bytes) -> Reply:
     For a row: 200 ``{}``, or ``{"mcp": …}`` with the way in for MCP clients; also when no sandbox could be
     had: `/verify` says so then, since any other status here ends NeMo Gym's whole run. For an envelope: 200
     with its id; 503 when no sandbox could be had, 409 when the id has been closed. 409 when the cookie's
-    session lives with another row, 422 when the row does not fit the environment.
+    session has another row and lives or was neither verified nor closed, 422 when the row does not fit the
+    environment.
     """
     request = SeedRequest.parse(body, visit.sessions.task_type, visit.rollout)
     visit.session_id = await visit.sessions.seed(request, visit.session_id, visit.known_id, visit.name)
@@ -63,12 +64,12 @@ async def call_tool(visit: Visit, name: str, body: bytes) -> Reply:
     tool = visit.sessions.environment.toolbox.tools.get(name)
     if tool is None or not _TOOL_NAME.fullmatch(name):
         raise NoSuchTool
+    await visit.sessions.demand(visit.known_id, name)  # before anything is said of what the tool takes
     arguments: Any = parse(body)
     if arguments is None:
         arguments = {}
     problems = tool.problems(arguments)
     if problems:
-        visit.sessions.require(visit.known_id)
         raise InvalidBody([dict(problem) for problem in problems])
     key = hashlib.sha256(name.encode() + b"\0" + body).digest()
     return await visit.attend(await visit.sessions.call(visit.known_id, name, arguments, key, visit.name))
@@ -126,8 +127,9 @@ def _report(environment: Environment[Any], body: bytes) -> Reply:
 async def reset(visit: Visit, body: bytes) -> Reply:
     """``POST /reset``: the dataset row; begins an episode that is played by `/step`.
 
-    200 with an ``observation`` if the environment has one. 503 when no sandbox could be had. 409 when the
-    cookie's session lives with another row or has taken steps, 422 when the row does not fit the environment.
+    200 with an ``observation`` if the environment has one. 503 when no sandbox could be had. 409 as for
+    `/seed_session`, or when the cookie's session has taken steps, 422 when the row does not fit the
+    environment.
     """
     request = SeedRequest.parse(body, visit.sessions.task_type, visit.rollout)
     if request.episode is not None:
@@ -146,10 +148,15 @@ async def step(visit: Visit, body: bytes) -> Reply:
     with the reward: then the session is over. 404 as for an unknown tool when the session was not begun by
     `/reset`, 503 when there is no reward through no fault of the model.
     """
-    key = hashlib.sha256(body).digest()
-    return await visit.attend(
-        visit.sessions.stepping.step(visit.known_id, StepRequest.parse(body), key, visit.name)
-    )
+    ground = visit.sessions.ground
+    with ground.work:
+        request, key = await apart(len(body), partial(_read_step, body), ground.long_bodies)
+        exchange = visit.sessions.stepping.step(visit.known_id, request, key, visit.name)
+    return await visit.attend(exchange)
+
+
+def _read_step(body: bytes) -> tuple[StepRequest, bytes]:
+    return StepRequest.parse(body), hashlib.sha256(body).digest()
 
 
 async def close(visit: Visit, body: bytes) -> Reply:

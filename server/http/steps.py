@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import attrs
 
 from server.environment import text_of
 from server.errors import InvalidBody
+from server.http.pieces import parse_in_pieces
 from server.http.requests import Row, VerifyRequest
-from server.http.wire import Part, dump, dump_lenient, parse, parse_large, split
+from server.http.shapes import MAX_PROBLEMS
+from server.http.wire import Part, dump_lenient, join, split
 from tools.shapes import is_dict, is_list
 
 STEP_ID = "_ng_step_request_id"
@@ -36,7 +39,7 @@ class StepCall:
 
 @attrs.frozen
 class StepRequest:
-    """A parsed `/step`.
+    """A parsed `/step`. What it does with a long body takes long: see `size`.
 
     Attributes:
         row: its identity.
@@ -44,6 +47,7 @@ class StepRequest:
         calls: the tools that the model calls, in order.
         text: what it says.
         items: the response's output as JSON, item by item, without what only training needs.
+        size: bytes of all of it.
     """
 
     row: Row
@@ -51,6 +55,7 @@ class StepRequest:
     calls: tuple[StepCall, ...]
     text: str = attrs.field(repr=False)
     items: tuple[bytes, ...] = attrs.field(repr=False)
+    size: int
     _values: Mapping[str, Part] = attrs.field(alias="values", repr=False)
 
     @classmethod
@@ -61,9 +66,9 @@ class StepRequest:
             NotJson, InvalidBody: see there.
         """
         values = split(body)
-        row = {key: parse(bytes(value), lenient=True) for key, value in values.items() if key != "response"}
-        output = _output_of(parse_large(values.get("response", b"null")))
-        problems = list(_problems(output))
+        row = {key: parse_in_pieces(value) for key, value in values.items() if key != "response"}
+        output = _output_of(parse_in_pieces(values.get("response", b"null")))
+        problems = list(islice(_problems(output), MAX_PROBLEMS))
         name = row.pop(STEP_ID, None)
         if name is not None and not (isinstance(name, str) and 0 < len(name) <= _MAX_STEP_ID):
             wanted = f"a string of 1 to {_MAX_STEP_ID} characters"
@@ -83,21 +88,23 @@ class StepRequest:
                 dump_lenient({key: value for key, value in item.items() if key not in _FOR_TRAINING})
                 for item in output
             ),
+            size=len(body),
             values={key: value for key, value in values.items() if key != STEP_ID},
         )
 
     def verification(self, items: Sequence[bytes]) -> VerifyRequest:
-        """Return the verify of a rollout that this is the last step of.
+        """Return the verify of a rollout that this is the last step of, checked.
 
         Args:
             items: the output of the whole rollout, which stands in this response in place of its own.
+
+        Raises:
+            NotJson: see `VerifyRequest.check`.
         """
-        response = {**split(bytes(self._values["response"])), "output": b"[" + b",".join(items) + b"]"}
-        return VerifyRequest.parse(_join({**self._values, "response": _join(response)}))
-
-
-def _join(values: Mapping[str, Part]) -> bytes:
-    return b"{" + b",".join(b"".join((dump(key), b":", value)) for key, value in values.items()) + b"}"
+        response = {**split(self._values["response"]), "output": b"[" + b",".join(items) + b"]"}
+        request = VerifyRequest.parse(b"".join(join({**self._values, "response": b"".join(join(response))})))
+        request.check()
+        return request
 
 
 def _output_of(response: Any) -> list[dict[str, Any]]:
@@ -108,7 +115,7 @@ def _output_of(response: Any) -> list[dict[str, Any]]:
     if not is_list(output):
         kind = "missing" if output is None else "list_type"
         raise InvalidBody([_problem(kind, ("response", "output"), "a list")])
-    wrong = [number for number, item in enumerate(output) if not is_dict(item)]
+    wrong = list(islice((number for number, item in enumerate(output) if not is_dict(item)), MAX_PROBLEMS))
     if wrong:
         raise InvalidBody(
             [_problem("dict_type", ("response", "output", number), "an object") for number in wrong]

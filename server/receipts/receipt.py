@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -43,11 +42,6 @@ def versions() -> dict[str, str]:
 def message(receipt: Mapping[str, Any]) -> bytes:
     """Return what is signed: all of a receipt but its signature."""
     return canonical({key: value for key, value in receipt.items() if key != "signature"})
-
-
-def receipt_digest(receipt: Mapping[str, Any]) -> str:
-    """Return what names a receipt."""
-    return hashlib.sha256(message(receipt)).hexdigest()
 
 
 @attrs.frozen(kw_only=True)
@@ -93,8 +87,7 @@ class Notary:
             "session": facts.session,
             "request": dict(facts.request),
             "response": facts.response,
-            "final_state": None if kept is None else _final_state(kept),
-            "calls": None if kept is None else _calls(kept),
+            **_left_behind(kept),
             "verifier": dict(self.verifier),
             "versions": dict(self.versions),
             "tier": None if kept is None else kept.tier,
@@ -108,21 +101,25 @@ class Notary:
         return {**body, "signature": {**signature, "value": self.signer.sign(message(body))}}
 
 
-def _final_state(kept: KeptState) -> dict[str, Any]:
+def _left_behind(kept: KeptState | None) -> dict[str, Any]:
+    if kept is None:
+        return {"final_state": None, "calls": None}
     state = kept.final_state
-    return {
-        "root": root(manifest(state)),
+    files = root(manifest(state))
+    final_state = {
+        "root": files,
         "files": len(state.files),
         "rejected": len(state.rejected),
         "ended_by": str(state.ended_by),
     }
+    return {"final_state": final_state, "calls": _calls(kept, files)}
 
 
-def _calls(kept: KeptState) -> dict[str, Any]:
+def _calls(kept: KeptState, files: str) -> dict[str, Any]:
     state = kept.final_state
     seed = {"session": kept.session, "row": dict(kept.row), "tier": kept.tier, "limits": dict(kept.limits)}
     end = {
-        "final_state": root(manifest(state)),
+        "final_state": files,
         "ended_by": str(state.ended_by),
         "claims": dict(state.claims),
     }

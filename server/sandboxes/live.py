@@ -117,9 +117,9 @@ class LiveSandbox:
             return exchange
         box, errands = self.living()
         exchange = Exchange()
+        errands.start_soon(self._answer, exchange, errand, box)
         self._memory.remember(exchange, key, name)
         self._ground.work.begin()
-        errands.start_soon(self._answer, exchange, errand, box)
         return exchange
 
     def living(self) -> tuple[Box, trio.Nursery]:
@@ -166,17 +166,20 @@ class LiveSandbox:
             except ClientError as error:
                 self.failure = error
                 return
-            async with trio.open_nursery() as nursery:
-                self._box, self._errands = box, nursery
-                self.ready.set()
-                log.info("sandbox ready", sandbox=self.id)
-                patience = DYING_SECONDS  # one that died has told its callers, or is about to
-                with trio.CancelScope(deadline=self._deadline) as life:
-                    self.ended_by = str(await box.wait_ended())
-                if life.cancelled_caught:
-                    self.ended_by, patience = "session_deadline", 0.0
-                self._errands = None
-                nursery.cancel_scope.deadline = trio.current_time() + patience
+            try:
+                async with trio.open_nursery() as nursery:
+                    self._box, self._errands = box, nursery
+                    self.ready.set()
+                    log.info("sandbox ready", sandbox=self.id)
+                    patience = DYING_SECONDS  # one that died has told its callers, or is about to
+                    with trio.CancelScope(deadline=self._deadline) as life:
+                        self.ended_by = str(await box.wait_ended())
+                    if life.cancelled_caught:
+                        self.ended_by, patience = "session_deadline", 0.0
+                    self._errands = None
+                    nursery.cancel_scope.deadline = trio.current_time() + patience
+            finally:
+                self._errands = None  # a nursery that is closed takes no more errands
 
     async def _answer(self, exchange: Exchange, errand: Errand, box: Box) -> None:
         """Do an errand and give its exchange a reply, whatever comes."""

@@ -2,14 +2,15 @@
 
 An ended session is kept because its reply may have been lost and be asked for again, or because it ended
 before it was verified. Three bounds hold: a time, a number, and the bytes of final states. What is over them
-goes, the oldest first, whenever a session is added or ends: no task sweeps. Final states of sessions that
-have ended by their own doing go before all others.
+goes, the oldest first, whenever a session is added, ends or is judged: no task sweeps. Final states of
+sessions that have ended by their own doing go before all others. A session whose verdict is being made is
+under none of them; its time begins with the verdict.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,6 +18,7 @@ import trio
 from sandbox.final_state import FinalState, Rejected
 from sandbox.observation import Ending
 from server.errors import Failure
+from server.sessions.session import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +28,6 @@ if TYPE_CHECKING:
 
 MAX_SPENT = 65_536
 """Names that are remembered as spent; a digest of each is kept."""
-
-_LOOK_BACK = 8
-"""How many sessions of one cookie a verify may reach back: a model that closes its session and seeds
-another must not make its agent's verify miss."""
 
 
 class Records:
@@ -48,13 +46,18 @@ class Records:
         self._keep_bytes = keep_bytes
         self._by_id: dict[str, LiveSession] = {}
         self._by_name: dict[str, LiveSession] = {}
-        self._ended: deque[tuple[float, LiveSession, str | None]] = deque()
+        self._ended: OrderedDict[LiveSession, float] = OrderedDict()
         self._unjudged: dict[str, int] = {}
         self._spent: dict[bytes, None] = {}
 
     def __iter__(self) -> Iterator[LiveSession]:
         """Go through a snapshot of all of them."""
         return iter(list(self._by_id.values()))
+
+    def phases(self) -> dict[str, int]:
+        """Return how many there are in each phase."""
+        counts = Counter(str(session.phase) for session in self._by_id.values())
+        return {str(phase): counts[str(phase)] for phase in Phase}
 
     def get(self, session_id: str | None) -> LiveSession | None:
         """Return the session with that id, if it is known here."""
@@ -86,54 +89,65 @@ class Records:
     def seeded_with(self, row: Row, session: LiveSession) -> LiveSession | None:
         """Return `session` if `row` is its row, else the nearest one before it under its cookie, or None."""
         candidate: LiveSession | None = session
-        for _ in range(_LOOK_BACK):
-            if candidate is None or candidate.row.differs_in(row) is None:
-                return candidate
+        while candidate is not None and candidate.row.differs_in(row) is not None:
             candidate = candidate.previous
-        return None
+        return candidate
 
-    def add(self, session: LiveSession, name: str | None) -> None:
-        """Add a new session, which has its id from now on."""
+    def add(self, session: LiveSession) -> None:
+        """Add a new session, which has its id and its name from now on."""
         self._trim()
         self._by_id[session.id] = session
-        if name is not None:
-            self._by_name[name] = session
+        if session.name is not None:
+            self._by_name[session.name] = session
 
     def forget_name(self, session: LiveSession) -> None:
         """Let the session's name, if it has one, be free again."""
-        for name in [name for name, named in self._by_name.items() if named is session]:
-            del self._by_name[name]
+        if session.name is not None and self._by_name.get(session.name) is session:
+            del self._by_name[session.name]
 
-    def note_end(self, session: LiveSession, name: str | None) -> None:
-        """Start the clock of a session that is over."""
-        self._ended.append((trio.current_time(), session, name))
+    def note_end(self, session: LiveSession) -> None:
+        """Start the clock of a session that is over, unless its verdict is being made."""
+        if session.judging is None or session.verdict is not None:
+            self._ended[session] = trio.current_time()
         if session.final_state is not None and session.judging is None:
             self._unjudged[session.id] = session.final_state.size
         self._trim()
 
-    def note_verdict(self, session: LiveSession) -> None:
-        """Let go of what a verdict was made from."""
+    def note_judging(self, session: LiveSession) -> None:
+        """Hold a session, which may be over already, until there is a verdict."""
+        self._ended.pop(session, None)
         self._unjudged.pop(session.id, None)
+
+    def note_verdict(self, session: LiveSession) -> None:
+        """Let go of what a verdict was made from, and start the clock."""
         session.final_state = None
         session.task = None
         session.previous = None
+        if session.over.is_set():
+            self._ended[session] = trio.current_time()
+        self._trim()
 
     def _trim(self) -> None:
         oldest = trio.current_time() - self._keep_seconds
-        while self._ended and (self._ended[0][0] < oldest or len(self._ended) > self._keep_ended):
-            _, session, name = self._ended.popleft()
-            if self._unjudged.pop(session.id, None) is not None:
-                _let_go(session)
-            session.previous = session.successor = None
-            if self._by_id.get(session.id) is session:
-                del self._by_id[session.id]
-            if name is not None and self._by_name.get(name) is session:
-                del self._by_name[name]
+        while self._ended:
+            session, since = next(iter(self._ended.items()))
+            if since >= oldest and len(self._ended) <= self._keep_ended:
+                break
+            self._forget(session)
         while sum(self._unjudged.values()) > self._keep_bytes:
             sessions = [self._by_id[session_id] for session_id in self._unjudged]
             session = next(filter(_ended_itself, sessions), sessions[0])
             del self._unjudged[session.id]
             _let_go(session)
+
+    def _forget(self, session: LiveSession) -> None:
+        del self._ended[session]
+        if self._unjudged.pop(session.id, None) is not None:
+            _let_go(session)
+        session.previous = session.successor = None
+        if self._by_id.get(session.id) is session:
+            del self._by_id[session.id]
+        self.forget_name(session)
 
 
 def _digest(name: str) -> bytes:
@@ -153,8 +167,6 @@ def _let_go(session: LiveSession) -> None:
     Of a session that has ended by its own doing nothing is left, and it is judged by that: were it masked,
     one that fills its disk and then breaks itself could choose not to be judged.
     """
-    if session.judging is not None:
-        return
     if _ended_itself(session) and session.final_state is not None:
         ended_by = session.final_state.ended_by
         session.final_state = FinalState(ended_by=ended_by, rejected=(_NOT_KEPT,))

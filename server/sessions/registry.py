@@ -1,7 +1,6 @@
 """All sessions of a server, behind five verbs: seed, call, finish, close, describe.
 
-`open_sessions` owns the one nursery in which sessions and verdicts run. Nothing here knows HTTP; the front
-may one day be another process than this.
+`open_sessions` owns the one nursery in which sessions and verdicts run.
 """
 
 from __future__ import annotations
@@ -77,10 +76,18 @@ class Sessions:
         """Return the session of that id, if it is known."""
         return self._records.get(session_id)
 
-    def require(self, session_id: str | None) -> None:
-        """Raise NoSuchSession unless the id names a session."""
-        if self._records.get(session_id) is None:
+    async def demand(self, session_id: str | None, tool: str) -> LiveSession:
+        """Return the session of that id, once it is seeded, if it may use a tool.
+
+        Raises:
+            NoSuchSession: the id is unknown.
+            NoSuchTool: the session may not use that one.
+        """
+        session = self._records.get(session_id)
+        if session is None:
             raise NoSuchSession(_NO_SESSION)
+        await session.demand(tool)
+        return session
 
     @property
     def reverify_mode(self) -> str:
@@ -113,7 +120,7 @@ class Sessions:
             too, and its verify says why.
 
         Raises:
-            SeededOtherwise: the session lives, with another row. It was not touched.
+            SeededOtherwise: the session lives or has no verdict yet, with another row. It was not touched.
             SessionOver: the episode's session has been closed.
             NotSeeded: the episode's session could not be started.
             InvalidBody: the row asks for limits that it may not have.
@@ -124,7 +131,7 @@ class Sessions:
             session = self._seeding.make(request, new_id, known_id, name)
             if self._is_stopping:
                 session.cut_off(_SHUTTING_DOWN)
-            self._nursery.start_soon(self._keep, session, name)
+            self._nursery.start_soon(self._keep, session)
         session.waiting_seeds += 1
         try:
             await session.seeded.wait()
@@ -135,6 +142,7 @@ class Sessions:
             raise
         session.waiting_seeds -= 1
         if request.episode is not None and session.failure is not None:
+            session.is_released = True
             raise NotSeeded(session.failure.reason)
         return session.id
 
@@ -150,6 +158,7 @@ class Sessions:
         """End a session, unless somebody else waits for it; let a later seed of its name start anew."""
         if not session.waiting_seeds:
             self._records.forget_name(session)
+            session.is_released = True
             session.cut_off(_WITHDRAWN)
 
     async def call(
@@ -163,13 +172,10 @@ class Sessions:
         """Begin a tool call in a session, or find the one that this request repeats.
 
         Raises:
-            NoSuchSession: the id is unknown.
-            ClientError, ServerError: see `LiveSession.call`.
+            ClientError, ServerError: see `demand` and `LiveSession.call`.
         """
-        self.require(session_id)
-        session = self._records.get(session_id)
-        assert session is not None  # noqa: S101  # `require` has just looked
-        return await session.call(tool, arguments, key, name)
+        session = await self.demand(session_id, tool)
+        return session.call(tool, arguments, key, name)
 
     async def finish(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
         """End a session and return its verdict's fields; the same ones however often it is asked for.
@@ -194,9 +200,11 @@ class Sessions:
             raise NoSuchTool
         session = seeded
         if session.judging is None:
-            session.judging = trio.CancelScope()
+            scope = trio.CancelScope()
+            self._nursery.start_soon(self._settle, session, scope, request)
             self.ground.work.begin()
-            self._nursery.start_soon(self._settle, session, session.judging, request)
+            session.judging, session.is_released = scope, True
+            self._records.note_judging(session)
         await session.judged.wait()
         assert session.verdict is not None  # noqa: S101  # set before the event
         return session.verdict
@@ -225,6 +233,7 @@ class Sessions:
                 raise SeededOtherwise(msg)
             self._records.spend(request.episode.name)
         if session is not None:
+            session.is_released = session.is_released or request.shows(session.row, session.episode)
             if not session.seeded.is_set():
                 session.cut_off(_CLOSED)
             session.end(Ending.CLOSED)
@@ -233,17 +242,13 @@ class Sessions:
     def describe(self) -> dict[str, Any]:
         """Return the tier in force, what it rests on here, and how many sessions there are of which kind."""
         posture = attrs.asdict(self.ground.launcher.posture(self.ground.profile))
-        phases = dict.fromkeys(map(str, Phase), 0)
-        for session in self._records:
-            phases[str(session.phase)] += 1
-        at_most = int(self.ground.slots.total_tokens)
         return {
             "tier": posture["tier"],
             "posture": posture,
             "sandboxes": self.ground.launcher.alive,
             "posture_mismatches": self.ground.launcher.mismatches,
             "standby": self.ground.launcher.ready(self.ground.profile),
-            "sessions": phases | {"at_most": at_most},
+            "sessions": self._records.phases() | {"at_most": int(self.ground.slots.total_tokens)},
         }
 
     async def drain(self, seconds: float) -> None:
@@ -263,11 +268,11 @@ class Sessions:
         for session in self._records:
             session.cut_off(_SHUTTING_DOWN)
 
-    async def _keep(self, session: LiveSession, name: str | None) -> None:
+    async def _keep(self, session: LiveSession) -> None:
         try:
             await session.run()
         finally:
-            self._records.note_end(session, name)
+            self._records.note_end(session)
 
     async def _settle(self, session: LiveSession, scope: trio.CancelScope, request: VerifyRequest) -> None:
         """Bring about the verdict of a session, once, whoever waits for it."""

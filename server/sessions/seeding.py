@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from server.errors import Failure, InvalidBody, SeededOtherwise, SessionOver
+from server.logs import get_logger
 from server.sessions.session import LiveSession, Phase
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from server.http.requests import SeedRequest
     from server.sessions.ground import Ground
     from server.sessions.records import Records
+
+log = get_logger("seeding")
 
 
 @attrs.frozen
@@ -44,15 +47,19 @@ class Seeding:
             name: see `name_of`.
 
         Raises:
-            SeededOtherwise: the session lives, with another row or for another episode. It was not touched.
+            SeededOtherwise: the session lives, or has been neither verified nor closed, with another row or
+                for another episode. It was not touched.
             SessionOver: the episode's session has been closed, and may never be again.
         """
         known = self.records.newest(known_id)
-        if known is not None and known.phase is not Phase.OVER:
-            if known.row != request.row or known.episode != request.episode:
-                msg = "This session was seeded with another task, and a live session is never seeded again."
-                raise SeededOtherwise(msg)
-            return known
+        if known is not None:
+            is_other = known.row != request.row or known.episode != request.episode
+            # A model can name `seed_session` as its tool. One that has broken its session must not have its
+            # agent's verify meet another, with a task of the model's own making.
+            if is_other and not (known.is_released and known.phase is Phase.OVER):
+                raise SeededOtherwise(_NOT_YET)
+            if known.phase is not Phase.OVER:
+                return known
         named = self.records.named(name)
         if request.episode is None or name is None:
             return named if named is not None and named.row == request.row else None
@@ -77,14 +84,16 @@ class Seeding:
             InvalidBody: the row asks for limits that it may not have.
         """
         known = self.records.newest(known_id)
+        limits, failure = self._limits_for(request.task)
         session = LiveSession(
             # A cookie that names no session here yet was given out with an earlier reply: two seeds that
             # bear it are one seed sent twice, and meet under that id.
             id=new_id if known is not None or known_id is None else known_id,
             row=request.row,
             task=request.task,
-            limits=self._limits_for(request.task),
+            limits=limits,
             ground=self.ground,
+            name=name,
             episode=request.episode,
             rollout=request.rollout,
             is_claimed=known_id is not None or name is not None,
@@ -92,20 +101,34 @@ class Seeding:
         if known is not None:
             known.successor = session
             session.previous = known if known.verdict is None else None
-        self.records.add(session, name)
-        if self.ground.slots.statistics().tasks_waiting >= self.max_waiting:
+        self.records.add(session)
+        if failure is not None:
+            session.cut_off(failure)
+        elif self.ground.slots.statistics().tasks_waiting >= self.max_waiting:
             session.cut_off(Failure("provider_unavailable", f"{self.max_waiting} seeds are waiting already"))
         return session
 
-    def _limits_for(self, task: Any) -> Limits:
+    def _limits_for(self, task: Any) -> tuple[Limits, Failure | None]:
+        """Return a session's limits, or the server's and why its rollout must be masked."""
+        most = self.ground.profile.limits
         try:
             wishes = self.ground.environment.limits(task)
             # Bytes and counts may have come as 5.0, and are whole for those who use them.
             whole = {key: int(value) if float(value).is_integer() else value for key, value in wishes.items()}
-            return self.ground.profile.limits.lowered(whole)
+        except Exception as error:  # whatever a user's code raises must not cost the client its run
+            log.exception("limits raised", environment=self.ground.environment.name)
+            return most, Failure("creche:seed_failed", f"limits raised {type(error).__name__}")
+        try:
+            return most.lowered(whole), None
         except ValueError as error:
             problem = {"type": "value_error", "loc": ["body", "limits"], "msg": str(error), "input": None}
             raise InvalidBody([problem]) from None
+
+
+_NOT_YET = (
+    "This session was seeded with another task. "
+    "Its cookie seeds another one only when it is over and has been verified or closed."
+)
 
 
 def name_of(request: SeedRequest, key: str | None) -> str | None:

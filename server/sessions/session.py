@@ -4,7 +4,8 @@
        └──────────┴─────────────────┘      each step can be the last
 
 Calls run in a nursery of the session's own, so they end with it and with nothing else. Two deadlines are
-scopes around the same wait: the session's, which stands, and the idle one, which every call pushes away.
+scopes around the same wait: the session's, which stands, and the idle one, which each call and each step
+pushes away.
 However a session ends, its sandbox is gone and its place is free before `over` is set; what is kept for the
 verdict is the final state, or the `Failure` why there is none.
 """
@@ -12,7 +13,6 @@ verdict is the final state, or the `Failure` why there is none.
 from __future__ import annotations
 
 import enum
-import math
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from sandbox.errors import Gone, WouldNotStart
+from sandbox.errors import WouldNotStart
 from sandbox.observation import Ending
 from server.answers import answer, demand_room, why_not
-from server.environment import Session
 from server.errors import Failure, NoSuchTool, Overloaded
 from server.http.wire import refusal
 from server.logs import get_logger
 from server.sessions.claims import ask_for_variables
 from server.sessions.exchanges import Exchange, Memory
-from server.sessions.files import SeedError
+from server.sessions.occupation import Occupation
+from server.sessions.preparing import prepare
 
 if TYPE_CHECKING:
     from sandbox.box import Box
@@ -59,6 +59,10 @@ _ORDERLY = frozenset({Ending.FINISHED, Ending.CLOSED, Ending.SESSION_DEADLINE, E
 """Endings that the server decides on; the others are a sandbox's own death."""
 
 
+def _occupation_of(session: LiveSession) -> Occupation:
+    return Occupation(session.limits.idle_seconds)
+
+
 @attrs.define(eq=False)
 class LiveSession:
     """A session while it lives, and its record afterwards.
@@ -67,6 +71,7 @@ class LiveSession:
         id: names it, in the cookie and in the log.
         row: the identity of the row that it was seeded with.
         task: the row itself, for the environment; None once there is a verdict.
+        name: under which its seed finds it again without the cookie, if it has one.
         episode: whose session it is, if an environment server has named it.
         rollout: NeMo Gym's id of the rollout, for the log.
         previous: the ended session whose cookie the seed of this one carried, if it did.
@@ -79,11 +84,14 @@ class LiveSession:
         verdict: the fields of its verify reply, once there are some.
         waiting_seeds: requests that wait for `seeded`.
         is_claimed: whether anybody can address it: its id has reached a client, or the client chose it.
+        is_released: whether its cookie may seed another row once it is over: whoever seeded it has said that
+            they want no more of it, or its agent posts nothing that a model names.
         judging: the scope in which its verdict is being made, once one has been asked for.
         judged: set with `verdict`.
         allowed: names of the tools that it may use; None for all of them. Set when it is seeded.
         box: its sandbox, while it takes calls.
         key: what an MCP client must know to use it.
+        occupation: what it is busy with.
     """
 
     id: str
@@ -91,6 +99,7 @@ class LiveSession:
     task: Any
     limits: Limits
     _ground: Ground = attrs.field(alias="ground")
+    name: str | None = attrs.field(default=None, repr=False)
     episode: Episode | None = None
     rollout: str | None = None
     previous: LiveSession | None = None
@@ -103,13 +112,14 @@ class LiveSession:
     verdict: dict[str, Any] | None = None
     waiting_seeds: int = 0
     is_claimed: bool = False
+    is_released: bool = False
     judging: trio.CancelScope | None = None
     judged: trio.Event = attrs.field(factory=trio.Event)
     allowed: frozenset[str] | None = None
     box: Box | None = None
     key: str = attrs.field(factory=lambda: secrets.token_urlsafe(24), repr=False)
+    occupation: Occupation = attrs.field(init=False, default=attrs.Factory(_occupation_of, takes_self=True))
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    _idle: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _end_wanted: trio.Event = attrs.field(factory=trio.Event)
     _ending: Ending | None = None
     _cut_off: Failure | None = None
@@ -129,7 +139,6 @@ class LiveSession:
             if self.final_state is None and self.failure is None:
                 self.failure = self._cut_off or Failure("session_lost", "the session was cut off")
             self.phase = Phase.OVER
-            self.box = self._calls = None
             self._memory = Memory()
             self.seeded.set()
             self.over.set()
@@ -148,8 +157,19 @@ class LiveSession:
         self._ending = self._ending or ending
         self._end_wanted.set()
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], key: bytes, name: str | None) -> Exchange:
-        """Begin a call of a tool, or find the exchange that this request repeats.
+    async def demand(self, tool: str) -> None:
+        """See that it may use a tool, once it is seeded.
+
+        Raises:
+            NoSuchTool: it may not.
+        """
+        if not self.seeded.is_set():  # waiting for what is there already would cost a turn of the event loop
+            await self.seeded.wait()
+        if self.allowed is not None and tool not in self.allowed:
+            raise NoSuchTool
+
+    def call(self, tool: str, arguments: Mapping[str, Any], key: bytes, name: str | None) -> Exchange:
+        """Begin a call of a tool that it may use (`demand`), or find the exchange that this request repeats.
 
         Args:
             tool: the handler's name.
@@ -158,13 +178,8 @@ class LiveSession:
             name: the client's Idempotency-Key.
 
         Raises:
-            NoSuchTool: the session may not use that one.
             SessionOver, SessionLost, ShuttingDown, TooManyCalls: see there. Nothing was begun.
         """
-        if not self.seeded.is_set():  # waiting for what is there already would cost a turn of the event loop
-            await self.seeded.wait()
-        if self.allowed is not None and tool not in self.allowed:
-            raise NoSuchTool
         exchange = self._memory.recall(key, name)
         if exchange is not None:
             return exchange
@@ -172,11 +187,11 @@ class LiveSession:
             raise self._why_not()
         demand_room(self.box, self._calling)
         exchange = Exchange()
+        self._calls.start_soon(self._answer, exchange, self.box, tool, arguments)
         self._memory.remember(exchange, key, name)
         self._calling += 1
+        self.occupation.begin()
         self._ground.work.begin()
-        self._idle.deadline = math.inf
-        self._calls.start_soon(self._answer, exchange, self.box, tool, arguments)
         return exchange
 
     async def _take_a_slot(self) -> None:
@@ -199,7 +214,9 @@ class LiveSession:
         with ExitStack() as seeding:
             seeding.enter_context(self._ground.work)
             async with self._ground.launcher.open_sandbox(self._ground.profile, self.limits) as box:
-                if not await self._seed(box, deadline):
+                failure = await prepare(self._ground.environment, self, box, deadline)
+                if failure is not None:
+                    self._fail(failure.kind, failure.reason)
                     return
                 seeding.close()
                 ending = await self._serve(box, deadline)
@@ -216,50 +233,29 @@ class LiveSession:
                 elif self.failure is None:
                     self.final_state = final_state
 
-    async def _seed(self, box: Box, deadline: float) -> bool:
-        """Let the environment prepare the session; say whether it could."""
-        try:
-            allowed = self._ground.environment.allowed_tools(self.task)
-            self.allowed = None if allowed is None else frozenset(allowed)
-            with trio.move_on_at(deadline) as patience:
-                await self._ground.environment.seed_session(Session(self.id, box.limits, box), self.task)
-        except Gone as error:
-            kind = "session_lost" if error.ending == Ending.CAGE_LOST else "creche:seed_failed"
-            self._fail(kind, f"{error} while it was seeded")
-        except WouldNotStart as error:
-            self._fail("provider_unavailable", str(error))
-        except SeedError as error:
-            self._fail("creche:seed_failed", str(error))
-        except Exception as error:  # whatever a user's code raises is a failure of this session only
-            log.exception("seed_session raised", session=self.id, environment=self._ground.environment.name)
-            self._fail("creche:seed_failed", f"seed_session raised {type(error).__name__}")
-        else:
-            if patience.cancelled_caught:
-                self._fail(
-                    "creche:seed_failed", f"seeding took longer than {self.limits.session_seconds:g} s"
-                )
-        return self.failure is None
-
     async def _serve(self, box: Box, deadline: float) -> Ending:
         """Take calls until the session is to end; return the road by which."""
-        async with trio.open_nursery() as nursery:
-            self.box, self._calls = box, nursery
-            nursery.start_soon(self._watch, box)
-            self._idle.deadline = trio.current_time() + self.limits.idle_seconds
-            self.phase = Phase.LIVE
-            self.seeded.set()
-            log.info("session live", session=self.id, rollout=self.rollout)
-            with trio.CancelScope(deadline=deadline) as life, self._idle:
-                await self._end_wanted.wait()
-            if life.cancelled_caught:
-                self.end(Ending.SESSION_DEADLINE)
-            elif self._idle.cancelled_caught:
-                self.end(Ending.IDLE_DEADLINE)
-            assert self._ending is not None  # noqa: S101  # `end` sets it before the event
-            # A sandbox that died by itself has told its callers, or is about to: that should reach them.
-            patience = 0.0 if self._ending in _ORDERLY else DYING_SECONDS
-            nursery.cancel_scope.deadline = trio.current_time() + patience
-        return self._ending
+        try:
+            async with trio.open_nursery() as nursery:
+                self.box, self._calls = box, nursery
+                nursery.start_soon(self._watch, box)
+                self.occupation.watch()
+                self.phase = Phase.LIVE
+                self.seeded.set()
+                log.info("session live", session=self.id, rollout=self.rollout)
+                with trio.CancelScope(deadline=deadline) as life, self.occupation.idle:
+                    await self._end_wanted.wait()
+                if life.cancelled_caught:
+                    self.end(Ending.SESSION_DEADLINE)
+                elif self.occupation.idle.cancelled_caught:
+                    self.end(Ending.IDLE_DEADLINE)
+                assert self._ending is not None  # noqa: S101  # `end` sets it before the event
+                # A sandbox that died by itself has told its callers, or is about to: that should reach them.
+                patience = 0.0 if self._ending in _ORDERLY else DYING_SECONDS
+                nursery.cancel_scope.deadline = trio.current_time() + patience
+            return self._ending
+        finally:
+            self.box = self._calls = None  # a nursery that is closed takes no more calls
 
     async def _claims(self, box: Box, ending: Ending) -> Mapping[str, str]:
         """Return what the session says of itself, if its environment wants to know. Calls are over by now."""
@@ -283,11 +279,11 @@ class LiveSession:
             self._ground.work.end()
             exchange.answer(reply or refusal(self._why_not()))
             self._calling -= 1
-            if not self._calling:
-                self._idle.deadline = trio.current_time() + self.limits.idle_seconds
+            self.occupation.end()
 
     def _why_not(self) -> Exception:
-        return why_not(self._ending, self.failure, is_cut_off=self._cut_off is not None)
+        failure = self.failure or self._cut_off
+        return why_not(self._ending, failure, is_stopping=self._ground.stopping.is_set())
 
     def _fail(self, kind: str, reason: str) -> None:
         self.failure = self.failure or Failure(kind, reason)

@@ -26,6 +26,7 @@ from weakref import WeakKeyDictionary
 
 import trio
 
+from server.apart import apart
 from server.errors import (
     EpisodeLost,
     Failure,
@@ -44,10 +45,10 @@ from server.http.requests import CloseRequest
 from server.http.wire import Reply, dump, parse
 from server.sessions.exchanges import Exchange
 from server.sessions.observing import observe
-from server.sessions.stepped import Episode
+from server.sessions.plays import Play
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from server.http.steps import StepCall, StepRequest
     from server.sessions.registry import Sessions
@@ -73,7 +74,7 @@ class Stepping:
         self._nursery = nursery
         self._most_bytes = settings.body_bytes
         self._observing_seconds = settings.verify_seconds
-        self._episodes: WeakKeyDictionary[LiveSession, Episode] = WeakKeyDictionary()
+        self._plays: WeakKeyDictionary[LiveSession, Play] = WeakKeyDictionary()
 
     def open(self, session_id: str) -> Exchange:
         """Begin the episode of a session that was just seeded, or find it if it has begun already.
@@ -83,17 +84,19 @@ class Stepping:
             SeededOtherwise: steps of it have been taken. It was not touched.
         """
         session = self._sessions.find(session_id)
+        if session is not None:
+            session.is_released = True  # agents that take steps post to no other path
         if session is None or session.failure is not None:
             raise NotSeeded(_NONE if session is None or session.failure is None else session.failure.reason)
-        episode = self._episodes.get(session)
-        if episode is None:
-            self._episodes[session] = episode = Episode()
-            self._start(episode.opening, lambda: self._open(session, episode))
-            self._nursery.start_soon(_let_go_when_lost, session, episode)
-        elif episode.latest is not None:
+        play = self._plays.get(session)
+        if play is None:
+            self._plays[session] = play = Play()
+            self._start(play.opening, lambda: self._open(session, play))
+            self._nursery.start_soon(_let_go_when_lost, session, play)
+        elif play.latest is not None:
             msg = "Steps of this episode have been taken. Close it, or reset without its cookie."
             raise SeededOtherwise(msg)
-        return episode.opening
+        return play.opening
 
     def step(self, session_id: str | None, request: StepRequest, key: bytes, name: str | None) -> Exchange:
         """Take a step, or find the one that this request repeats.
@@ -109,29 +112,28 @@ class Stepping:
             NoSuchTool: the session is not played by steps, so only a model can be asking.
             SeededOtherwise, SessionOver, TooManyCalls, TooLong: see there. Nothing was begun.
         """
-        session, episode = self._find(session_id)
+        session, play = self._find(session_id)
         name = request.name or name
-        known = episode.memory.recall(key, name)
+        known = play.memory.recall(key, name)
         if known is not None:
             return known
         differing = session.row.differs_in(request.row)
         if differing is not None:
             msg = f"{differing!r} is not as it was at this episode's reset."
             raise SeededOtherwise(msg)
-        if any(exchange and exchange.reply is None for exchange in (episode.opening, episode.latest)):
-            if episode.latest is not None and key == episode.latest_key:
-                return episode.latest  # sent again before it is known that whoever sent it first has gone
+        if any(exchange and exchange.reply is None for exchange in (play.opening, play.latest)):
+            if play.latest is not None and key == play.latest_key:
+                return play.latest  # sent again before it is known that whoever sent it first has gone
             msg = "This episode has a step in progress. Wait for its answer."
             raise TooManyCalls(msg)
-        if episode.is_over:
-            msg = "The episode is over. A reset begins another."
-            raise SessionOver(msg)
-        if sum(map(len, (*episode.items, *request.items))) > self._most_bytes:
+        if play.is_over:
+            raise SessionOver(_OVER)
+        if sum(map(len, (*play.items, *request.items))) > self._most_bytes:
             msg = f"The episode's trajectory would be longer than {self._most_bytes} bytes."
             raise TooLong(msg)
         exchange = Exchange()
-        episode.remember(exchange, key, name)
-        self._start(exchange, lambda: self._step(session, episode, request))
+        play.remember(exchange, key, name)
+        self._start(exchange, lambda: self._step(session, play, request))
         return exchange
 
     async def close(self, session_id: str | None) -> None:
@@ -143,31 +145,31 @@ class Stepping:
         session = self._sessions.find(session_id)
         if session is None:
             return
-        episode = self._episodes.get(session)
-        if episode is not None:
-            episode.end()
+        play = self._plays.get(session)
+        if play is not None:
+            play.end()
             await self._sessions.close(session_id, CloseRequest(session.row, session.episode))
         elif self._sessions.is_live(session_id):
             raise NoSuchTool
 
-    def _find(self, session_id: str | None) -> tuple[LiveSession, Episode]:
+    def _find(self, session_id: str | None) -> tuple[LiveSession, Play]:
         session = self._sessions.find(session_id)
         if session is None:
             raise NoSuchSession(_NONE)
-        episode = self._episodes.get(session)
-        if episode is None:
+        play = self._plays.get(session)
+        if play is None:
             raise NoSuchTool
-        return session, episode
+        return session, play
 
-    def _start(self, exchange: Exchange, play: Callable[[], Awaitable[Reply]]) -> None:
+    def _start(self, exchange: Exchange, take: Callable[[], Awaitable[Reply]]) -> None:
+        self._nursery.start_soon(self._answer, exchange, take)
         self._sessions.ground.work.begin()
-        self._nursery.start_soon(self._answer, exchange, play)
 
-    async def _answer(self, exchange: Exchange, play: Callable[[], Awaitable[Reply]]) -> None:
+    async def _answer(self, exchange: Exchange, take: Callable[[], Awaitable[Reply]]) -> None:
         """Give an exchange its reply, whatever comes."""
         reply = None
         try:
-            reply = await play()
+            reply = await take()
         except Exception as error:  # noqa: BLE001  # the nursery is shared
             reply = reply_to(error)
         finally:
@@ -176,25 +178,47 @@ class Stepping:
                 reply = reply_to(ShuttingDown("The server is shutting down."))
             exchange.answer(reply)
 
-    async def _open(self, session: LiveSession, episode: Episode) -> Reply:
-        return _told(await self._observe(session, episode), _ABILITIES)
+    async def _open(self, session: LiveSession, play: Play) -> Reply:
+        with session.occupation:
+            return _told(await self._observe(session, play), _ABILITIES)
 
-    async def _step(self, session: LiveSession, episode: Episode, request: StepRequest) -> Reply:
-        episode.items += request.items
-        if request.calls:
-            outputs = [
-                {"call_id": call.id, "output": await self._call(session, call)} for call in request.calls
-            ]
-            episode.items += [dump({"type": "function_call_output", **output}) for output in outputs]
-            return _told_step(info={"tool_outputs": outputs})
-        episode.said.append(request.text)
-        observation = await self._observe(session, episode)
+    async def _step(self, session: LiveSession, play: Play, request: StepRequest) -> Reply:
+        play.items += request.items
+        with session.occupation:
+            if request.calls:
+                return _told_step(info={"tool_outputs": await self._make(session, play, request.calls)})
+            return await self._listen(session, play, request)
+
+    async def _make(
+        self, session: LiveSession, play: Play, calls: Sequence[StepCall]
+    ) -> list[dict[str, str]]:
+        """Make calls, one after the other, as long as there is room for what they bring back.
+
+        That is half of a trajectory: a model must not be able to fill it, and so choose not to be judged.
+        """
+        outputs: list[dict[str, str]] = []
+        for call in calls:
+            has_room = play.output_bytes < self._most_bytes // 2
+            text = await self._call(session, call) if has_room else _NO_ROOM
+            outputs.append({"call_id": call.id, "output": text})
+            item = dump({"type": "function_call_output", **outputs[-1]})
+            play.output_bytes += len(item)
+            _demand_open(play)
+            play.items.append(item)
+        return outputs
+
+    async def _listen(self, session: LiveSession, play: Play, request: StepRequest) -> Reply:
+        """Answer what the model says: with the environment's next message, or with the reward."""
+        play.said.append(request.text)
+        observation = await self._observe(session, play)
         if observation is not None:
-            episode.items.append(dump({"role": "user", "content": observation}))
+            play.items.append(dump({"role": "user", "content": observation}))
             return _told_step(observation)
-        verification = request.verification(episode.items)
-        verification.check()
-        episode.end()
+        items = tuple(play.items)
+        size, limiter = request.size + sum(map(len, items)), self._sessions.ground.long_bodies
+        verification = await apart(size, lambda: request.verification(items), limiter)
+        _demand_open(play)
+        play.end()
         fields = await self._sessions.finish(session.id, verification)
         if fields.get("mask_sample"):
             kind, reason = fields["failure_kind"], fields["failure_reason"]
@@ -212,6 +236,7 @@ class Stepping:
             tool = self._sessions.environment.toolbox.tools.get(call.name)
             if tool is None:
                 raise NoSuchTool  # noqa: TRY301  # answered like all else that goes wrong
+            await self._sessions.demand(session.id, call.name)
             problems = tool.problems(arguments)
             if problems:
                 raise InvalidBody([dict(problem) for problem in problems])  # noqa: TRY301  # likewise
@@ -226,25 +251,37 @@ class Stepping:
             reply = reply_to(error, tool=call.name, session=session.id)
         return reply.body.decode()
 
-    async def _observe(self, session: LiveSession, episode: Episode) -> str | None:
-        """Return what the environment says next. Raises EpisodeLost, and then the episode is over."""
-        environment, said = self._sessions.environment, tuple(episode.said)
+    async def _observe(self, session: LiveSession, play: Play) -> str | None:
+        """Return what the environment says next. Raises EpisodeLost, and then the episode is over.
+
+        Raises SessionOver too: it was closed meanwhile.
+        """
+        environment, said = self._sessions.environment, tuple(play.said)
         try:
-            return await observe(environment, session, said, self._observing_seconds)
+            observation = await observe(environment, session, said, self._observing_seconds)
         except EpisodeLost as error:
-            episode.end()
+            play.end()
             session.cut_off(Failure("creche:observe_failed", str(error)))
             raise
+        _demand_open(play)
+        return observation
 
 
-async def _let_go_when_lost(session: LiveSession, episode: Episode) -> None:
+async def _let_go_when_lost(session: LiveSession, play: Play) -> None:
     """Let go of a trajectory as soon as it is known that it is not to be judged."""
     await session.over.wait()
     if session.failure is not None:
-        episode.let_go()
+        play.let_go()
+
+
+def _demand_open(play: Play) -> None:
+    if play.is_over:
+        raise SessionOver(_OVER)
 
 
 _NONE = "There is no session: it was never reset here, has expired, or its cookie was not sent."
+_OVER = "The episode is over. A reset begins another."
+_NO_ROOM = '{"detail":"The calls of this episode have brought back as much as it can hold."}'
 
 
 def _told(observation: str | None, info: dict[str, Any]) -> Reply:

@@ -14,7 +14,7 @@ import trio
 
 from sandbox.final_state import FinalState
 from server.apart import apart
-from server.errors import Failure
+from server.errors import ClientError, Failure
 from server.http.shapes import structure
 from server.logs import get_logger
 from server.receipts.keys import signer
@@ -65,6 +65,12 @@ class Verdicts:
 
     async def verdict(self, session: LiveSession, request: VerifyRequest) -> dict[str, Any]:
         """Judge a session that is over, and keep what it left."""
+        try:
+            return await self._of(session, request)
+        except Exception as error:  # noqa: BLE001  # it is made in a nursery that all sessions share
+            return self._crashed(session.id, request, error)
+
+    async def _of(self, session: LiveSession, request: VerifyRequest) -> dict[str, Any]:
         if session.final_state is None:
             return self.failed(session.id, request, session.failure or _UNKNOWN)
         kept = KeptState(
@@ -75,7 +81,7 @@ class Verdicts:
             final_state=session.final_state,
         )
         fields = await self._judged(session.id, session.task, request, session.final_state)
-        return self._signed(session.id, request, fields, kept, await self._states.keep(kept))
+        return await self._signed(session.id, request, fields, kept, await self._states.keep(kept))
 
     async def verdict_again(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
         """Judge a rollout whose session is not known here (any more): by the state that was kept of it.
@@ -85,6 +91,14 @@ class Verdicts:
         Raises:
             InvalidBody: there is no response, or no row.
         """
+        try:
+            return await self._again(session_id, request)
+        except ClientError:
+            raise
+        except Exception as error:  # noqa: BLE001  # another status than 200 would cost the client its run
+            return self._crashed(session_id, request, error)
+
+    async def _again(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
         reference = request.reference
         with self._ground.work:
             if reference is not None:
@@ -92,7 +106,7 @@ class Verdicts:
             if self._ground.environment.stateless:
                 task = structure(request.body, self._ground.environment.task_type())
                 fields = await self._judged(session_id, task, request, FinalState())
-                return self._signed(session_id, request, fields)
+                return await self._signed(session_id, request, fields)
         if session_id is None:
             failure = Failure("session_lost", "the request named no session of this server")
         else:
@@ -101,7 +115,12 @@ class Verdicts:
 
     def failed(self, session_id: str | None, request: VerifyRequest, failure: Failure) -> dict[str, Any]:
         """Return the fields for a rollout that was not judged."""
-        return self._signed(session_id, request, failure.fields())
+        return self._with_receipt(self._facts(session_id, request, failure.fields()))
+
+    def _crashed(self, session_id: str | None, request: VerifyRequest, error: Exception) -> dict[str, Any]:
+        log.error("verdict crashed", session=session_id, exc_info=error)
+        failure = Failure("verifier_error", f"the server met a {type(error).__name__}")
+        return self.failed(session_id, request, failure)
 
     async def _from_state(
         self, session_id: str | None, request: VerifyRequest, reference: str
@@ -126,7 +145,7 @@ class Verdicts:
             return self.failed(session_id, request, failure)
         task = structure(request.body, self._ground.environment.task_type())
         fields = await self._judged(kept.session, task, request, kept.final_state)
-        return self._signed(kept.session, request, fields, kept, reference)
+        return await self._signed(kept.session, request, fields, kept, reference)
 
     def _adds_to(self, row: Mapping[str, str], body: Mapping[str, Any]) -> bool:
         """Whether a request names a field of the task that the session's row did not have: easier tests."""
@@ -145,7 +164,7 @@ class Verdicts:
             response = await apart(request.size, lambda: request.response, self._ground.long_bodies)
             return await self._judge.judge(session_id, task, response, state)
 
-    def _signed(
+    async def _signed(
         self,
         session_id: str | None,
         request: VerifyRequest,
@@ -153,16 +172,29 @@ class Verdicts:
         kept: KeptState | None = None,
         state: str | None = None,
     ) -> dict[str, Any]:
-        fields = {**fields, "tier": kept.tier if kept is not None else self._tier}
-        facts = Facts(
+        facts = self._facts(session_id, request, fields, kept, state)
+        size = 0 if kept is None else kept.final_state.size
+        return await apart(size, lambda: self._with_receipt(facts), self._ground.long_bodies)
+
+    def _facts(
+        self,
+        session_id: str | None,
+        request: VerifyRequest,
+        fields: Mapping[str, Any],
+        kept: KeptState | None = None,
+        state: str | None = None,
+    ) -> Facts:
+        return Facts(
             session=session_id,
             request=request.parts,
             response=request.response_digest,
             kept=kept,
             state=state,
-            fields=fields,
+            fields={**fields, "tier": kept.tier if kept is not None else self._tier},
         )
-        return {**fields, "receipt": self._notary.receipt(facts)}
+
+    def _with_receipt(self, facts: Facts) -> dict[str, Any]:
+        return {**facts.fields, "receipt": self._notary.receipt(facts)}
 
 
 _UNKNOWN = Failure("session_lost", "the session left nothing to judge")

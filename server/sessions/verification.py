@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +11,7 @@ import attrs
 import trio
 
 from sandbox.errors import SandboxError
+from server.canonical import canonical
 from server.environment import Environment, Rollout, Verdict
 from server.errors import Failure
 from server.http.wire import dump
@@ -104,6 +106,12 @@ def _fields_of(verdict: Any) -> dict[str, Any]:
     if not math.isfinite(reward):
         msg = f"the reward is {reward}"
         raise BadVerdictError(msg)
-    fields: dict[str, Any] = {**verdict.fields, "reward": reward}
-    dump(fields)  # a field that is not JSON must fail here, where it is the verifier's fault
+    # What is no JSON, or too deep for a receipt, must fail here, where it is the verifier's fault. And the
+    # receipt speaks of what is sent: there a tuple is a list and each key a string.
+    try:
+        fields: dict[str, Any] = json.loads(dump({**verdict.fields, "reward": reward}))
+        canonical(fields)
+    except RecursionError:
+        msg = "a field is nested too deeply"
+        raise BadVerdictError(msg) from None
     return fields

@@ -32,7 +32,7 @@ class KeptState:
 
     Attributes:
         session: its id.
-        row: the row that it was seeded with, as `server.http.wire.Row` identifies it, in hexadecimal.
+        row: the row that it was seeded with, as `server.http.requests.Row` identifies it, in hexadecimal.
         tier: the isolation that it ran in.
         limits: the bounds that it had.
         final_state: what is judged.

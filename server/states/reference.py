@@ -24,7 +24,7 @@ class ReferenceSigner:
     """Makes and checks references.
 
     Args:
-        secret: the server's. Servers with the same one read each other's references.
+        secret: the server's. Servers with the same one take each other's references.
     """
 
     def __init__(self, secret: str) -> None:

@@ -17,6 +17,9 @@ import attrs
 _NAME = re.compile(r"([0-9a-f]{64})\.state")
 _UNFINISHED = ".unfinished"
 
+UNFINISHED_SECONDS = 3600.0
+"""After which nobody is still writing a pack."""
+
 
 class ShelfError(Exception):
     """The folder cannot be used. The message is one sentence with the remedy."""
@@ -48,6 +51,10 @@ class Shelf(Protocol):
         """Return a pack as it lies there, or None. Raises OSError when it cannot be read."""
         ...
 
+    def find(self, digest: str) -> Entry | None:
+        """Return what is known of a pack, if it is there."""
+        ...
+
     def remove(self, digest: str) -> None:
         """Let go of a pack, if it is there."""
         ...
@@ -74,6 +81,10 @@ class MemoryShelf:
         """Return it."""
         return self._packs.get(digest)
 
+    def find(self, digest: str) -> Entry | None:  # noqa: ARG002  # whatever is here, this server has put here
+        """Return nothing: what is here its keeper knows."""
+        return None
+
     def remove(self, digest: str) -> None:
         """Let go of it."""
         self._packs.pop(digest, None)
@@ -83,7 +94,8 @@ class FolderShelf:
     """Keeps packs as files that only the server's user may read.
 
     A pack is written under another name and then renamed, so a file with a pack's name is whole; what a
-    killed server left unfinished goes when the next one opens the folder.
+    killed server left unfinished goes when one opens the folder an hour later. Several servers may use one
+    folder at once.
 
     Args:
         folder: made if it is not there.
@@ -111,7 +123,9 @@ class FolderShelf:
             )
             raise ShelfError(msg)
         for path in folder.glob(f"*{_UNFINISHED}"):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another server has finished it, or removed it
+                if path.stat().st_mtime < time.time() - UNFINISHED_SECONDS:
+                    path.unlink()
 
     def entries(self) -> list[Entry]:
         """Return what earlier servers left, the oldest first."""
@@ -136,18 +150,27 @@ class FolderShelf:
         except FileNotFoundError:
             return None
 
+    def find(self, digest: str) -> Entry | None:
+        """Look whether it is there, whoever has put it there."""
+        try:
+            return self._entry(digest)
+        except FileNotFoundError:
+            return None
+
     def remove(self, digest: str) -> None:
         """Delete it."""
         self._path(digest).unlink(missing_ok=True)
 
     def _look(self) -> Iterator[Entry]:
-        now = time.time()
         for path in self._folder.iterdir():
             name = _NAME.fullmatch(path.name)
             if name is not None:
                 with contextlib.suppress(FileNotFoundError):  # another server has just let go of it
-                    status = path.stat()
-                    yield Entry(name[1], status.st_size, min(status.st_mtime, now))
+                    yield self._entry(name[1])
+
+    def _entry(self, digest: str) -> Entry:
+        status = self._path(digest).stat()
+        return Entry(digest, status.st_size, min(status.st_mtime, time.time()))
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.state"

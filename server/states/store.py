@@ -1,6 +1,8 @@
 """Keeps captured states within a number of bytes and an age, and finds them by reference.
 
-What is over a bound goes, the oldest first, whenever a state is kept or asked for: no task sweeps.
+What is over a bound goes, the oldest first, whenever a state is kept or asked for: no task sweeps. Where
+servers share a folder, each bounds what it has kept itself or found there when it started, and finds what the
+others keep.
 """
 
 from __future__ import annotations
@@ -88,9 +90,11 @@ class States:
         digest = self._signer.digest(reference)
         self._trim()
         entry = self._entries.get(digest)
-        if entry is None:
-            return None
         try:
+            if entry is None:
+                entry = await self._at_the_shelf(0, lambda: self._shelf.find(digest))
+            if entry is None or entry.since < time.time() - self._keep_seconds:
+                return None
             data = await self._at_the_shelf(entry.size, lambda: self._shelf.get(digest))
         except OSError as error:
             msg = f"it cannot be read: {error.strerror}"

@@ -59,6 +59,9 @@ class Counting(Environment[CountTask]):
     tools = (add, nap, "python", "bash")
 
     def limits(self, task: CountTask) -> Mapping[str, float]:
+        if task.seed.startswith("limits raise"):
+            msg = "no such luck"
+            raise {"LookupError": LookupError, "ValueError": ValueError}[task.seed.split()[-1]](msg)
         return task.limits
 
     async def seed_session(self, session: Session, task: CountTask) -> None:

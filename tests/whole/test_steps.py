@@ -35,11 +35,17 @@ class Task:
     opening: str = ""
     questions: list[str] = []
     fails: str = ""
+    pause: float = 0.0
+    allowed: list[str] | None = None
 
 class Talking(Environment[Task]):
     tools = (add, "bash")
 
+    def allowed_tools(self, task):
+        return task.allowed
+
     async def observe(self, session, task, said):
+        await trio.sleep(task.pause)
         if task.fails == f"observe {len(said)}":
             raise LookupError("no such luck")
         if task.fails == f"answer {len(said)}":
@@ -260,7 +266,7 @@ def test_an_environment_that_still_thinks_is_cut_off_with_its_session(
     wait_until(lambda: is_busy(client, row))
     assert 200 == client.post("/close", json={}).status_code
     thread.join()
-    assert results[0].status_code in {200, 503}
+    assert (409, ["detail"]) == (results[0].status_code, list(results[0].json()))
     assert before == live(client)
 
 
@@ -348,6 +354,32 @@ def test_a_trajectory_is_bounded(client: httpx.Client) -> None:
     assert "prompt_token_ids" not in judged["info"]["output"][-1]
 
 
+def test_what_calls_bring_back_is_bounded_and_the_rest_are_not_made(client: httpx.Client) -> None:
+    client.post("/reset", json=ROW)
+    flood = [call("bash", command="head -c 60000 /dev/zero | tr '\\0' x") for _ in range(12)]
+    told = outputs(client.post("/step", json=step_body(ROW, call("add", by=3), *flood)))
+    made = [each for each in told if "detail" not in each]
+    assert (10, 13) == (len(made), len(told))
+    assert "as much as it can hold" in told[-1]["detail"]
+    judged = client.post("/step", json=step_body(ROW, say("three")))
+    assert (200, 1.0) == (judged.status_code, judged.json()["reward"])
+
+
+def test_a_tool_that_a_session_may_not_use_does_not_exist_for_it(client: httpx.Client) -> None:
+    row = {**ROW, "allowed": ["bash"]}
+    client.post("/reset", json=row)
+    wrong: list[dict[str, Any]] = [call("add", by="x"), call("add", by=1), call("nothing")]
+    told = outputs(client.post("/step", json=step_body(row, *wrong)))
+    assert [{"detail": "Not Found"}] * 3 == told
+    client.post("/close", json={})
+    client.post("/seed_session", json=row)
+    for body in (b'{"by":"x"}', b'{"by":1}', b"[]", b"{"):
+        reply = client.post("/add", content=body)
+        assert (404, '{"detail":"Not Found"}') == (reply.status_code, reply.text)
+    assert 422 == client.post("/bash", json={}).status_code
+    client.post("/verify", json={**row, "response": {"output": []}})
+
+
 def test_a_model_in_another_kind_of_session_finds_no_such_tools(client: httpx.Client) -> None:
     client.post("/seed_session", json=ROW)
     client.post("/add", json={"by": 3})
@@ -398,7 +430,7 @@ def test_a_reset_that_gets_no_sandbox_says_so(tmp_path: Path) -> None:
         refused = second.post("/reset", json=ROW)
         assert (503, True) == (refused.status_code, "no sandbox" in refused.json()["detail"])
         first.post("/close", json={})
-        assert 200 == second.post("/reset", json=ROW).status_code
+        assert 200 == second.post("/reset", json={**ROW, "expected": 4}).status_code
 
 
 def test_an_expired_episode_is_an_error_and_never_a_reward(tmp_path: Path) -> None:
@@ -411,6 +443,17 @@ def test_an_expired_episode_is_an_error_and_never_a_reward(tmp_path: Path) -> No
         assert "expired" in late[0]["detail"]
         failed = client.post("/step", json=step_body(ROW, say("three")))
         assert (404, True) == (failed.status_code, "session_expired" in failed.json()["detail"])
+
+
+def test_a_step_that_takes_longer_than_a_session_may_idle_is_no_idleness(tmp_path: Path) -> None:
+    (tmp_path / "talking.py").write_text(TALKING)
+    row = {**ROW, "expected": 0, "questions": ["Sure?", "Really?"], "pause": 0.7}
+    settings = ("--set", "limits.idle_seconds=0.5")
+    with creche(tmp_path, f"{tmp_path}/talking.py:Talking", *settings) as server, server.client() as client:
+        assert 200 == client.post("/reset", json=row).status_code
+        told = [client.post("/step", json=step_body(row, say("yes"))).json() for _ in range(3)]
+        assert ["Sure? (0)", "Really? (0)", None] == [each["observation"] for each in told]
+        assert (1.0, True) == (told[-1]["reward"], told[-1]["terminated"])
 
 
 def test_an_environment_that_thinks_for_too_long_is_a_failure_of_ours(tmp_path: Path) -> None:

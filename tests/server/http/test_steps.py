@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from server.errors import InvalidBody, NotJson
+from server.http.shapes import MAX_PROBLEMS
 from server.http.steps import StepCall, StepRequest
 
 CALL = {"type": "function_call", "name": "add", "call_id": "c1", "arguments": '{"by": 1}'}
@@ -61,6 +62,13 @@ def test_what_does_not_fit_is_named(body: Any, kind: str, loc: list[Any]) -> Non
         StepRequest.parse(json.dumps(body).encode())
     (problem,) = caught.value.details
     assert (kind, ["body", *loc]) == (problem["type"], problem["loc"])
+
+
+@pytest.mark.parametrize("item", [1, {"type": "function_call"}])
+def test_only_so_many_problems_are_told(item: Any) -> None:
+    with pytest.raises(InvalidBody) as caught:
+        parse(*[item] * 1000)
+    assert MAX_PROBLEMS == len(caught.value.details)
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"response":{"output":[{]}}'])

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
+from structlog.testing import capture_logs
 
+from server.environment import Environment, Rollout, Verdict
 from server.errors import (
     InvalidBody,
     NoSuchSession,
@@ -21,8 +25,10 @@ from server.errors import (
     ShuttingDown,
     TooManyCalls,
 )
+from server.http.requests import VerifyRequest
+from server.receipts.keys import Signer
 from server.sessions.registry import Sessions
-from tests.server.worlds import Answering, Player, open_game
+from tests.server.worlds import Answering, Counting, CountTask, Player, body_of, open_game, response
 
 ROW = {"expected": 3}
 
@@ -156,6 +162,20 @@ async def test_a_row_may_lower_limits_and_never_raise_them(player: Player) -> No
         await player.seed({"expected": 3, "limits": {"call_seconds": 10_000}})
     await player.seed({"expected": 3, "limits": {"call_seconds": 0.5}})
     assert "timeout" == (await player.call("nap", seconds=20.0))["outcome"]
+
+
+@pytest.mark.parametrize("seed", ["LookupError", "ValueError"])
+async def test_limits_that_raise_are_a_masked_rollout(player: Player, seed: str) -> None:
+    row = {"expected": 3, "seed": f"limits raise {seed}"}
+    await player.seed(row)
+    with pytest.raises(SessionLost):
+        await player.call("add", by=1)
+    fields = await player.verify(row)
+    assert ("creche:seed_failed", f"limits raised {seed}") == (
+        fields["failure_kind"],
+        fields["failure_reason"],
+    )
+    assert 0 == player.sessions.describe()["sandboxes"]
 
 
 # --- the line ---
@@ -340,6 +360,68 @@ async def test_a_model_that_closes_and_seeds_anew_does_not_escape_its_verdict(pl
     assert (0.0, "closed") == (fields["reward"], fields["ended_by"])
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"x": 1},
+        {"expected": 0},
+        {
+            "resources_session_id": "made up",
+            "episode_id": {"rollout_id": "0"},
+            "task_id": {"taskset": "t", "task_id": "0"},
+            "task_data": {},
+        },
+    ],
+)
+async def test_a_model_that_breaks_its_session_gets_no_other_for_its_verdict(body: dict[str, Any]) -> None:
+    async with open_game(Lenient()) as sessions:
+        player = Player(sessions)
+        seeded = await player.seed(ROW)
+        await player.call("python", code="import os; os.write(4, b'x' * 9)")
+        await wait_for_phase(sessions, "over", 1)
+        for _ in range(2):  # to close what is over is never refused, and shows nothing
+            with pytest.raises(SeededOtherwise):
+                await player.seed(body)
+            await player.close({})
+        assert seeded == player.session_id
+        fields = await player.verify(ROW)
+        assert (ROW["expected"], "protocol_violation") == (fields["judged"], fields["ended_by"])
+
+
+class Lenient(Environment[dict[str, Any]]):
+    """Has something to say of any row."""
+
+    tools = ("python",)
+
+    async def verify(self, rollout: Rollout[dict[str, Any]]) -> Verdict:
+        fields = {"judged": rollout.task.get("expected"), "ended_by": rollout.final_state.ended_by}
+        return Verdict(0.0, fields)
+
+
+async def test_a_verify_finds_its_session_however_many_its_cookie_has_seeded_since(player: Player) -> None:
+    await player.seed(ROW)
+    await player.close(ROW)
+    for number in range(10):
+        row = {"expected": -number}
+        await player.seed(row)
+        await player.close(row)
+    fields = await player.verify(ROW)
+    assert (0.0, "closed") == (fields["reward"], fields["ended_by"])
+
+
+async def test_who_hung_up_in_line_can_seed_another_row_with_the_same_cookie() -> None:
+    async with open_game(max_sessions=1) as sessions:
+        first, other = Player(sessions), Player(sessions, "0" * 32)
+        await first.seed(ROW)
+        with trio.move_on_after(0.1):
+            await other.seed({"expected": 4})
+        await wait_for_phase(sessions, "waiting", 0)
+        await first.verify(ROW)
+        await other.seed({"expected": 5})
+        assert {"count": 3, "calls": 1} == await other.call("add", by=3)
+
+
 async def test_closing_what_is_unknown_is_fine(sessions: Sessions) -> None:
     await Player(sessions).close({})
     await Player(sessions, "0" * 32).close({})
@@ -383,6 +465,42 @@ async def test_a_session_that_takes_too_long_is_judged_by_what_it_left(player: P
     )
     fields = await player.verify(row)
     assert (1.0, "session_deadline") == (fields["reward"], fields["ended_by"])
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 5000])
+async def test_fields_too_deep_for_a_receipt_mask_their_rollout_at_most(depth: int) -> None:
+    async with open_game(Deep()) as sessions:
+        player, row = Player(sessions), {"expected": depth}
+        await player.seed(row)
+        with capture_logs():
+            fields = await player.verify(row)
+        assert fields.get("failure_kind") in {None, "verifier_error"}
+        assert "signature" in fields["receipt"]
+        assert 0.0 == (await player.verify(row))["reward"]
+        await player.seed(row)
+        assert "2" == (await player.call("python", code="1 + 1"))["result"]
+
+
+async def test_fields_of_any_depth_are_told_or_masked_without_a_session_too() -> None:
+    with capture_logs():  # as tests log, a traceback for each that is masked would take long
+        async with open_game(Deep()) as sessions:
+            for depth in range(200, 1100):
+                request = VerifyRequest.parse(body_of({"expected": depth, "response": response()}))
+                fields = await sessions.finish(None, request)
+                assert b'"reward":0.0' in request.echo(fields)
+
+
+class Deep(Environment[CountTask]):
+    """Says something as deep as the row wants."""
+
+    stateless = True
+    tools = ("python",)
+
+    async def verify(self, rollout: Rollout[CountTask]) -> Verdict:
+        deep: list[Any] = []
+        for _ in range(rollout.task.expected):
+            deep = [deep]
+        return Verdict(0.0, {"deep": deep})
 
 
 async def test_a_verifier_that_raises_masks_the_rollout(player: Player) -> None:
@@ -435,6 +553,25 @@ async def test_a_shutdown_waits_for_calls_in_progress_and_answers_those_that_tak
     assert 0 == sessions.describe()["sandboxes"]
 
 
+async def test_a_session_that_is_being_killed_refuses_calls_in_words(player: Player) -> None:
+    await player.seed(ROW)
+    session = player.sessions.find(player.session_id)
+    assert session is not None
+    player.sessions.cut_off()
+    refused = 0
+    with trio.fail_after(20):
+        while not session.over.is_set():
+            try:
+                exchange = await player.begin("add", os.urandom(4).hex(), by=1)
+            except ShuttingDown:
+                refused += 1
+            else:
+                assert 503 == (await exchange.wait()).status
+            await trio.lowlevel.checkpoint()
+        assert refused
+        await player.sessions.ground.work.wait_quiet()
+
+
 async def test_leaving_the_block_ends_every_session() -> None:
     async with open_game() as sessions:
         for _ in range(3):
@@ -469,6 +606,58 @@ async def test_ended_sessions_are_forgotten_after_a_while() -> None:
         await trio.sleep(0.3)
         await Player(sessions).seed(ROW)
         assert 0 == sessions.describe()["sessions"]["over"]
+
+
+async def test_a_session_is_remembered_while_it_is_judged_and_for_a_while_afterwards() -> None:
+    environment = Pondering()
+    async with open_game(environment, record_seconds=0.5) as sessions, trio.open_nursery() as nursery:
+        player = Player(sessions)
+        await player.seed(ROW)
+        nursery.start_soon(player.verify, ROW)
+        await environment.asked.wait()
+        await trio.sleep(0.6)
+        await Player(sessions).seed(ROW)  # whenever a session is added, what is too old goes
+        environment.answer.set()
+        assert 1.0 == (await player.verify(ROW))["reward"]
+        await Player(sessions).seed(ROW)
+        assert 1.0 == (await player.verify(ROW))["reward"]
+
+
+class Pondering(Counting):
+    """Judges when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.answer = trio.Event(), trio.Event()
+
+    async def verify(self, rollout: Rollout[CountTask]) -> Verdict:
+        self.asked.set()
+        await self.answer.wait()
+        return Verdict(1.0)
+
+
+async def test_the_receipt_of_much_is_written_in_a_thread(player: Player) -> None:
+    await player.seed(ROW)
+    await player.call("bash", command="head -c 600000 /dev/zero > big")
+    verdicts = player.sessions._verdicts
+    signer = NotingSigner(verdicts._notary.signer)
+    verdicts._notary = attrs.evolve(verdicts._notary, signer=signer)
+    await player.verify(ROW)
+    assert [False] == [thread is threading.main_thread() for thread in signer.threads]
+
+
+class NotingSigner:
+    """Signs as another one does, and notes where."""
+
+    def __init__(self, signer: Signer) -> None:
+        self.signer, self.algorithm, self.key = signer, signer.algorithm, signer.key
+        self.threads: list[threading.Thread] = []
+
+    def sign(self, message: bytes) -> str:
+        self.threads.append(threading.current_thread())
+        return self.signer.sign(message)
+
+    def agrees(self, message: bytes, signature: str) -> bool:
+        return self.signer.agrees(message, signature)
 
 
 async def test_only_so_many_ended_sessions_are_remembered() -> None:

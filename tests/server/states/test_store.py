@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from server.states.reference import (
     reference_in,
     without_reference,
 )
-from server.states.shelves import FolderShelf, MemoryShelf, Shelf, ShelfError
+from server.states.shelves import UNFINISHED_SECONDS, FolderShelf, MemoryShelf, Shelf, ShelfError
 from server.states.store import States
 from tests.server.states.test_packing import kept
 
@@ -98,6 +99,17 @@ async def test_a_folder_outlives_its_server(tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "states").stat().st_mode & 0o777 == 0o700
 
 
+async def test_servers_with_one_folder_and_one_secret_find_each_others_states(tmp_path: Path) -> None:
+    one, other = (states(FolderShelf(tmp_path / "states")) for _ in range(2))
+    reference = await one.keep(kept()) or ""
+    assert kept() == await other.get(reference)
+    (path,) = (tmp_path / "states").iterdir()
+    os.utime(path, (1, 1))
+    assert await other.get(reference) is None  # it is too old, whoever lets go of it
+    path.unlink()
+    assert await other.get(reference) is None
+
+
 async def test_what_an_earlier_server_left_counts(tmp_path: Path) -> None:
     reference = await states(FolderShelf(tmp_path / "states")).keep(kept()) or ""
     (path,) = (tmp_path / "states").iterdir()
@@ -137,9 +149,13 @@ def test_what_a_killed_server_left_unfinished_goes(tmp_path: Path) -> None:
     folder = tmp_path / "states"
     folder.mkdir(0o700)
     (folder / "abc.unfinished").write_bytes(b"half")
+    (folder / "def.unfinished").write_bytes(b"half")
+    long_ago = time.time() - UNFINISHED_SECONDS - 1
+    os.utime(folder / "abc.unfinished", (long_ago, long_ago))
     (folder / "notes.txt").write_text("somebody else's")
     assert [] == FolderShelf(folder).entries()
-    assert ["notes.txt"] == [path.name for path in folder.iterdir()]
+    # Another server may be writing the newer one just now.
+    assert ["def.unfinished", "notes.txt"] == sorted(path.name for path in folder.iterdir())
 
 
 def test_a_folder_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is known of one session that is played by steps (`stepping`): what was said, and what was answered."""
+"""What is known of one episode that is played by steps (`stepping`): what was said, and what was answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from server.sessions.exchanges import Exchange, Memory
 
 
 @attrs.define(eq=False)
-class Episode:
+class Play:
     """What is known of a session that is played by steps, besides the session.
 
     Attributes:
@@ -19,6 +19,7 @@ class Episode:
         latest_name: its name, if it had one.
         said: what the model has said in its turns without a call.
         items: the trajectory so far, as JSON.
+        output_bytes: how much of it tool calls have brought back.
         is_over: whether it takes no more steps.
     """
 
@@ -29,6 +30,7 @@ class Episode:
     latest_name: str | None = None
     said: list[str] = attrs.field(factory=list[str])
     items: list[bytes] = attrs.field(factory=list[bytes])
+    output_bytes: int = 0
     is_over: bool = False
 
     def remember(self, exchange: Exchange, key: bytes, name: str | None) -> None:
