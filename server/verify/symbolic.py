@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 import attrs
 
 from sandbox.observation import Outcome
-from server.verify.answers import normalised, same_number
+from server.verify.answers import same_number, same_text
 from server.verify.boxes import VERIFIER, OpensSandboxes, ask
 from server.verify.json_types import is_object
 
@@ -55,7 +55,7 @@ async def symbolically_equal(
         MathUnavailableError: the library is missing, so that the third cannot be known.
         SandboxError: a sandbox could not be had, which is our failure and no verdict.
     """
-    if _same_signs(answer, expected) and normalised(answer) == normalised(expected):
+    if _same_signs(answer, expected) and same_text(answer, expected):
         return True
     if same_number(answer, expected):
         return True
