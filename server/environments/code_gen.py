@@ -124,7 +124,7 @@ class CodeGen(Environment[CodeGenTask]):
 
 
 def _passed(reply: Mapping[str, Any]) -> Mapping[str, float]:
-    return {"accuracy": float(reply["reward"] > 0)}
+    return {"accuracy": float(passes.reward_of(reply) > 0)}
 
 
 def _told(tests: CodeTests, report: Report) -> dict[str, Any]:
