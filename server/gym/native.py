@@ -98,7 +98,7 @@ def read(descriptor: int) -> bytes:
 
 
 def settings_of(text: bytes) -> Settings:
-    """Return the settings that a configuration asks for; ``CRECHE_*`` variables come before it.
+    """Return the settings that a configuration asks for; what it sets wins over ``CRECHE_*`` variables.
 
     Raises:
         SettingsError: it is none, or a value is wrong.
