@@ -114,7 +114,8 @@ def settings_of(text: bytes) -> Settings:
     entry = native.server
     judge = {} if native.judge is None else native.judge.settings()
     asked = {"environment": entry.environment, "bind": _address(entry.host, entry.port)}
-    return load(overrides={**_flat(entry.settings), **judge, **asked})
+    overrides = {**_flat(entry.settings), **judge, **asked}
+    return load(overrides=overrides, source="NeMo Gym's configuration")
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from sandbox.limits import MIB, Limits
 from sandbox.observation import Observation, Outcome
 from server.verify.boxes import LIMITS, OpensSandboxes, ask
 from server.verify.exits import exit_code_of
-from server.verify.json_types import is_object
 from server.verify.verdicts import PASSED, CaseResult, CaseVerdict, UnusableTestError
+from tools.shapes import is_dict
 from tools.transfer import PIECE_BYTES
 
 _SHOWN = 2000
@@ -68,7 +68,7 @@ class ScriptVerifier:
                 arguments = {"files": _texts(along), "tests": _texts(tests), "script": self.script}
                 seen = await ask(box, "run_script", arguments, self.seconds)
         said = "\n".join(text for text in (seen.stdout[-_SHOWN:], seen.stderr[-_SHOWN:]) if text)
-        if seen.outcome is not Outcome.OK or not is_object(seen.value):
+        if seen.outcome is not Outcome.OK or not is_dict(seen.value):
             verdict = CaseVerdict.of(seen.outcome)
             return CaseResult(verdict=verdict, detail=seen.error or str(seen.outcome), output=said)
         if "unusable" in seen.value:

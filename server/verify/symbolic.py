@@ -13,7 +13,7 @@ import attrs
 from sandbox.observation import Outcome
 from server.verify.answers import same_number, same_text
 from server.verify.boxes import VERIFIER, OpensSandboxes, ask
-from server.verify.json_types import is_object
+from tools.shapes import is_dict
 
 LIBRARY = "math-verify"
 MAX_CHARACTERS = 2000
@@ -65,7 +65,7 @@ async def symbolically_equal(
     arguments = {"expected": expected, "answer": answer}
     async with opener.open_sandbox() as box:
         seen = await ask(box, "math_equal", arguments, seconds)
-    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+    if seen.outcome is not Outcome.OK or not is_dict(seen.value):
         return False
     if "missing" in seen.value:
         msg = f"{str(seen.value['missing'])[:_SHOWN]}; install the extra: pip install 'creche[math]'"

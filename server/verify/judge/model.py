@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import trio
 
-from server.verify.json_types import is_array, is_object
 from server.verify.verdicts import JudgeFailedError
+from tools.shapes import is_dict, is_list
 
 if TYPE_CHECKING:
     import ssl
@@ -149,7 +149,7 @@ class JudgeModel:
             return _Failed(why, again=again, after=_after(reply), is_refusal=is_refusal)
         try:
             value = json.loads(body)
-            if is_object(value) and value.get("error"):
+            if is_dict(value) and value.get("error"):
                 return _Failed("it answered with an error", again=True, is_refusal=True)
             text = _text_of_responses(value) if self.api == "responses" else _text_of_chat(value)
         except (ValueError, RecursionError):
@@ -212,17 +212,17 @@ def _after(reply: httpx.Response) -> float:
 
 def _text_of_responses(value: Any) -> str:
     """Return the text of the last message; what is no response at all raises ValueError."""
-    output = value.get("output") if is_object(value) else None
-    if not is_array(output):
+    output = value.get("output") if is_dict(value) else None
+    if not is_list(output):
         raise ValueError
-    messages = [item for item in output if is_object(item) and item.get("type", "message") == "message"]
+    messages = [item for item in output if is_dict(item) and item.get("type", "message") == "message"]
     return _text(messages[-1].get("content")) if messages else ""
 
 
 def _text_of_chat(value: Any) -> str:
-    choices = value.get("choices") if is_object(value) else None
-    message = choices[0].get("message") if is_array(choices) and choices and is_object(choices[0]) else None
-    if not is_object(message):
+    choices = value.get("choices") if is_dict(value) else None
+    message = choices[0].get("message") if is_list(choices) and choices and is_dict(choices[0]) else None
+    if not is_dict(message):
         raise ValueError
     return _text(message.get("content"))
 
@@ -230,6 +230,6 @@ def _text_of_chat(value: Any) -> str:
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = content if is_array(content) else []
-    texts = [part.get("text") for part in parts if is_object(part)]
+    parts = content if is_list(content) else []
+    texts = [part.get("text") for part in parts if is_dict(part)]
     return "".join(text for text in texts if isinstance(text, str))
