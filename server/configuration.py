@@ -34,6 +34,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     assignments: Iterable[str] = (),
     overrides: Mapping[str, Value | None] | None = None,
+    source: str | None = None,
 ) -> Settings:
     """Read all sources and return the settings.
 
@@ -42,6 +43,7 @@ def load(
         environ: the environment variables; by default the process's own.
         assignments: ``KEY=VALUE`` pairs, as ``--set`` takes them.
         overrides: options of their own on the command line; they win over everything, and None means absent.
+        source: where `overrides` are from, if it is not the command line.
 
     Raises:
         SettingsError: a file, key or value is wrong.
@@ -62,7 +64,7 @@ def load(
         gathered.add_text(key.strip(), text.strip(), f"--set {key.strip()}")
     for key, value in (overrides or {}).items():
         if value is not None:
-            gathered.add(key, value, f"--{key.replace('_', '-')}")
+            gathered.add(key, value, source or f"--{key.replace('_', '-')}")
     return gathered.settings()
 
 

@@ -87,7 +87,9 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
             cookies = CookieSigner(settings.secret, settings.cookie_name)
             app = create_app(settings.body_bytes, settings.body_seconds)
             if settings.sandbox_token is not None:
-                sandboxes = await stack.enter_async_context(open_sandboxes(sessions.ground))
+                sandboxes = await stack.enter_async_context(
+                    open_sandboxes(sessions.ground, settings.max_waiting)
+                )
                 SandboxRoutes(sandboxes, settings.sandbox_token, settings.body_bytes).add_to(app)
             framework = Framework(cast("App", app), settings.body_bytes)
             inner: App = HotPath(

@@ -64,7 +64,8 @@ class Settings:
             (`creche doctor` says so). Without it they get no locks there, and SQLite does not work.
         max_sessions: sessions with a sandbox at once; further seeds wait in line.
         standby: sessions kept running ahead of being asked for, so that a seed is answered at once.
-        max_waiting: seeds in line at once; one more is answered with a session that is masked.
+        max_waiting: seeds and sandboxes in line at once. One more seed is answered with a session that is
+            masked, one more sandbox is refused.
         queue_seconds: how long a seed may wait in line.
         max_verifications: verdicts computed at once; further ones wait in line. Too many at once make correct
             programs miss their deadlines.

@@ -16,6 +16,9 @@ from server.aggregation.student import quantile
 
 CONFIDENCE = 0.95
 
+_LARGEST_WHOLE = 2**63
+"""Larger integers are counted as floats, whose sums may overflow to infinity."""
+
 Row = Mapping[str, float]
 """The numbers of one rollout, by name."""
 
@@ -27,7 +30,7 @@ def number(value: Any) -> float | None:
     if not isinstance(value, int | float):
         return None
     try:
-        return None if math.isnan(value) else value
+        return None if math.isnan(value) else value if abs(value) < _LARGEST_WHOLE else float(value)
     except OverflowError:  # an integer beyond all floats
         return None
 
@@ -69,11 +72,12 @@ def mean(values: Sequence[float]) -> float:
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Return the sample's standard deviation, 0 for a single value."""
+    """Return the sample's standard deviation, 0 for a single value; infinite beyond all floats."""
     if len(values) == 1:
         return 0.0
     middle = mean(values)
-    return math.sqrt(sum((value - middle) ** 2 for value in values) / (len(values) - 1))
+    # By multiplication, which knows infinity; a power beyond all floats raises.
+    return math.sqrt(sum((value - middle) * (value - middle) for value in values) / (len(values) - 1))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

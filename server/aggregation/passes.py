@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from server.aggregation.columns import deviation, mean
+from server.aggregation.columns import deviation, mean, number
 
 Reply = Mapping[str, Any]
 Tasks = Sequence[Sequence[Reply]]
@@ -26,7 +26,12 @@ _DEVIATIONS = ("std_dev_across_runs", "std_err_across_runs", "avg_sample_std_dev
 
 def accuracy(reply: Reply) -> Mapping[str, float]:
     """Score a reply by its reward."""
-    return {"accuracy": reply["reward"]}
+    return {"accuracy": reward_of(reply)}
+
+
+def reward_of(reply: Reply) -> float:
+    """Return a reply's reward; 0 if it has none, as of a rollout that never ran."""
+    return number(reply.get("reward")) or 0
 
 
 def pass_metrics(
@@ -76,7 +81,7 @@ def subset_metrics(
     subsets: dict[str, list[Sequence[Reply]]] = defaultdict(list)
     for replies in tasks:
         subset = next((value for reply in replies if (value := reply.get(subset_key))), None)
-        if subset:
+        if isinstance(subset, str):
             subsets[subset].append(replies)
     return {
         f"{subset}/{key}": value
@@ -151,7 +156,7 @@ class _Task:
         votes = Counter(
             (answer, scores[name])
             for answer, scores in zip(self.answers[:k], self.scores[:k], strict=True)
-            if answer is not None and name in scores
+            if answer is not None and not isinstance(answer, list | dict) and name in scores
         )
         if not votes:
             return 0.0

@@ -6,6 +6,7 @@ population, other than everywhere else in a report.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -64,4 +65,8 @@ def _values(records: Sequence[Mapping[str, Any]], field: str) -> list[float]:
 def _add(summary: dict[str, float], names: Sequence[str], template: str, values: Sequence[float]) -> None:
     if values:
         for name in names:
-            summary[template.format(name)] = _STATISTICS[name](values)
+            try:
+                found = _STATISTICS[name](values) if all(map(math.isfinite, values)) else math.nan
+            except OverflowError:
+                found = math.inf
+            summary[template.format(name)] = found

@@ -21,11 +21,12 @@ from typing import Any, ClassVar
 import attrs
 
 from server.aggregation import passes
+from server.apart import LONG_BYTES, apart
 from server.environment import Environment, Rollout, Session, Verdict
-from server.environments.code_tests import CodeTests, read_tests
+from server.environments.code_tests import CodeTests, check_packed, is_packed, read_tests
 from server.verify.extraction import last_code_block
-from server.verify.json_types import is_object
 from server.verify.verdicts import CaseResult, CaseVerdict, Report
+from tools.shapes import is_dict
 
 SOLUTION = "solution.py"
 
@@ -59,14 +60,32 @@ class CodeGenTask:
         Raises:
             ValueError: it has none, or they have none of the forms above.
         """
-        metadata = self.verifier_metadata or {}
-        own = attrs.asdict(self, recurse=False)
-        for holder in (metadata.get("unit_tests"), metadata, own):
-            tests = read_tests(holder) if is_object(holder) else None
+        for holder in self._holders():
+            tests = read_tests(holder)
             if tests is not None:
                 return tests
         msg = "the row has no tests: neither inputs and outputs, nor test and entry_point, nor asserts"
         raise ValueError(msg)
+
+    async def tests_apart(self) -> CodeTests:
+        """Return the same; unpacks long ones while others are served."""
+        return await apart(LONG_BYTES if self._packed() else 0, self.tests)
+
+    def check(self) -> None:
+        """See that the row has tests; of packed ones, that they begin as such do. Raises as `tests`."""
+        packed = self._packed()
+        if packed is None:
+            self.tests()
+        else:
+            check_packed(packed)
+
+    def _holders(self) -> list[Mapping[str, Any]]:
+        metadata = self.verifier_metadata or {}
+        holders = (metadata.get("unit_tests"), metadata, attrs.asdict(self, recurse=False))
+        return [holder for holder in holders if is_dict(holder)]
+
+    def _packed(self) -> Mapping[str, Any] | None:
+        return next((holder for holder in self._holders() if is_packed(holder)), None)
 
 
 class CodeGen(Environment[CodeGenTask]):
@@ -78,7 +97,7 @@ class CodeGen(Environment[CodeGenTask]):
     async def seed_session(self, session: Session, task: CodeGenTask) -> None:
         """Write nothing, but find out now if the row's tests cannot be used."""
         del session
-        task.tests()
+        task.check()
 
     async def verify(self, rollout: Rollout[CodeGenTask]) -> Verdict:
         """Run the tests on the solution, in sandboxes of their own."""
@@ -90,7 +109,7 @@ class CodeGen(Environment[CodeGenTask]):
         source = self._solution(rollout)
         if source is None or not source.strip():
             return Verdict(0.0, fields)
-        tests = rollout.task.tests()
+        tests = await rollout.task.tests_apart()
         report = await tests.verify(rollout, source)
         fields |= {"extracted_model_code": source, "verification_mode": report.mode, **_told(tests, report)}
         return Verdict(float(report.passed), fields)
@@ -124,7 +143,7 @@ class CodeGen(Environment[CodeGenTask]):
 
 
 def _passed(reply: Mapping[str, Any]) -> Mapping[str, float]:
-    return {"accuracy": float(reply["reward"] > 0)}
+    return {"accuracy": float(passes.reward_of(reply) > 0)}
 
 
 def _told(tests: CodeTests, report: Report) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import attrs
 
+from sandbox.limits import MIB
+from server.apart import apart
 from server.verify.asserts import read_asserts
 from server.verify.boxes import OpensSandboxes
 from server.verify.function_cases import FunctionCase, FunctionCaseVerifier
@@ -18,6 +20,11 @@ from server.verify.programs import ProgramCase, ProgramVerifier
 from server.verify.setup import SETUP
 from server.verify.unittests import UnittestSuite, UnittestVerifier, has_unittests
 from server.verify.verdicts import Report
+
+MAX_UNPACKED_BYTES = 256 * MIB
+"""Far more than the benchmark's longest tests take, and little enough not to fill the server's memory."""
+
+_GLANCE = 4000
 
 
 class CodeTests(Protocol):
@@ -39,8 +46,8 @@ def read_tests(holder: Mapping[str, Any]) -> CodeTests | None:
         ValueError: it has some, and they make no sense.
         UnusableTestError: it has asserts, and they cannot be run.
     """
-    if holder.get("packed") is not None:  # the benchmark's own files are packed, or they would fill disks
-        holder = {**holder, **json.loads(zlib.decompress(base64.b64decode(holder["packed"])))}
+    if is_packed(holder):
+        holder = {**holder, **json.loads(_unpacked(holder["packed"]))}
     if holder.get("inputs") is not None and holder.get("outputs") is not None:
         return _live_code_bench(holder["inputs"], holder["outputs"], holder.get("fn_name"))
     if holder.get("test") is not None and holder.get("entry_point") is not None:
@@ -60,6 +67,33 @@ def read_tests(holder: Mapping[str, Any]) -> CodeTests | None:
         test = read_asserts(holder["asserts"], prelude, holder.get("entry_point"))
         return SourceTests(test, setup="")
     return None
+
+
+def is_packed(holder: Mapping[str, Any]) -> bool:
+    """Whether a holder's tests are packed, as the benchmark's own are, which would fill disks otherwise."""
+    return holder.get("packed") is not None
+
+
+def check_packed(holder: Mapping[str, Any]) -> None:
+    """See that packed tests begin as such do; what is in them may be very long.
+
+    Raises:
+        ValueError: they do not.
+    """
+    _unpacked(holder["packed"][:_GLANCE], is_beginning=True)
+
+
+def _unpacked(packed: str, *, is_beginning: bool = False) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(base64.b64decode(packed, validate=True), MAX_UNPACKED_BYTES)
+    except zlib.error as error:
+        msg = f"the packed tests cannot be unpacked: {error}"
+        raise ValueError(msg) from None
+    if not unpacker.eof and not is_beginning:
+        msg = f"the packed tests are cut off, or longer than {MAX_UNPACKED_BYTES} bytes"
+        raise ValueError(msg)
+    return text
 
 
 def _live_code_bench(inputs: Sequence[str], outputs: Sequence[str], name: str | None) -> CodeTests:
@@ -109,7 +143,10 @@ class FunctionCaseTests:
 
     async def verify(self, opener: OpensSandboxes, source: str) -> Report:
         """Call the function for each pair until one fails."""
-        cases = [FunctionCase.from_text(*pair) for pair in self.pairs]
+        cases = await apart(
+            sum(len(text) for pair in self.pairs for text in pair),
+            lambda: [FunctionCase.from_text(*pair) for pair in self.pairs],
+        )
         return await FunctionCaseVerifier(setup=SETUP).verify(opener, source, self.name, cases)
 
     def case(self, index: int) -> Mapping[str, str]:

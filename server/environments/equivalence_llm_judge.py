@@ -15,10 +15,10 @@ import attrs
 
 from server.environment import Environment, Rollout, Verdict
 from server.verify.answers import same_text
-from server.verify.json_types import is_array, is_object
 from server.verify.judge.equivalence import TEMPLATE, EquivalenceJudge
 from server.verify.judge.prompts import Template
 from server.verify.patterns import last_match
+from tools.shapes import is_dict, is_list
 
 
 @attrs.frozen(kw_only=True)
@@ -113,10 +113,10 @@ def last_user_text(params: Mapping[str, Any]) -> str:
     turns = params.get("input")
     if isinstance(turns, str):
         return turns
-    for turn in reversed(turns if is_array(turns) else []):
-        if is_object(turn) and turn.get("role") == "user":
+    for turn in reversed(turns if is_list(turns) else []):
+        if is_dict(turn) and turn.get("role") == "user":
             content = turn.get("content")
-            parts = content if is_array(content) else [{"text": content}]
-            texts = [part.get("text") for part in parts if is_object(part)]
+            parts = content if is_list(content) else [{"text": content}]
+            texts = [part.get("text") for part in parts if is_dict(part)]
             return "\n".join(text for text in texts if isinstance(text, str)).strip()
     return ""

@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 
 from server.environment import Environment, Rollout, Verdict
-from server.verify.json_types import is_array, is_object
 from tools.registry import tool
+from tools.shapes import is_dict, is_list
 
 FINAL_TOOL = "extract_synonym_values"
 
@@ -71,8 +71,8 @@ def _handed_in(rollout: Rollout[SynonymTask]) -> list[int]:
         if call.tool == FINAL_TOOL:
             return list(call.arguments.get("synonym_values", ()))  # not there if the log had no room
     output = rollout.response.get("output")
-    for item in reversed(output if is_array(output) else []):
-        if is_object(item) and item.get("type") == "function_call" and item.get("name") == FINAL_TOOL:
+    for item in reversed(output if is_list(output) else []):
+        if is_dict(item) and item.get("type") == "function_call" and item.get("name") == FINAL_TOOL:
             return _values(item.get("arguments"))
     return []
 
@@ -82,4 +82,4 @@ def _values(arguments: Any) -> list[int]:
         values = json.loads(arguments)["synonym_values"]
     except (TypeError, ValueError, KeyError):
         return []
-    return values if is_array(values) and all(type(value) is int for value in values) else []
+    return values if is_list(values) and all(type(value) is int for value in values) else []

@@ -15,9 +15,9 @@ from sandbox.observation import Observation, Outcome
 from sandbox.profile import Profile
 from server.environment import Environment, Rollout, Verdict
 from server.verify.boxed import FLAT, BoxRule, boxed_answer
-from server.verify.json_types import is_object
 from tools.cell import Console
 from tools.registry import Failed, tool
+from tools.shapes import is_dict
 
 
 def _is_installed(name: str) -> bool:
@@ -92,7 +92,7 @@ class MathWithCode(Environment[MathTask]):
         body = {
             "stdout": observation.stdout,
             "stderr": observation.stderr,
-            "result": value.get("result") if is_object(value) else None,
+            "result": value.get("result") if is_dict(value) else None,
         }
         if observation.outcome is not Outcome.OK:
             body["error_message"] = _error_message(observation)

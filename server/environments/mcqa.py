@@ -13,8 +13,8 @@ import attrs
 
 from server.environment import Environment, Rollout, Verdict
 from server.verify.choices import chosen_letter, letter_of
-from server.verify.json_types import is_array
 from server.verify.patterns import last_match
+from tools.shapes import is_list
 
 
 @attrs.frozen(kw_only=True)
@@ -43,7 +43,7 @@ class McqaTask:
     def patterns(self) -> list[str]:
         """Return the row's own patterns."""
         found = (self.template_metadata or {}).get("output_regex")
-        return [each for each in (found if is_array(found) else [found]) if isinstance(each, str)]
+        return [each for each in (found if is_list(found) else [found]) if isinstance(each, str)]
 
 
 class Mcqa(Environment[McqaTask]):

@@ -16,11 +16,11 @@ from sandbox.profile import Profile
 from server.environment import Environment, Rollout, Verdict
 from server.environments.math_with_code import LIBRARIES
 from server.verify.boxed import NESTED, boxed_answer
-from server.verify.json_types import is_object
 from server.verify.judge.equivalence import EquivalenceJudge
 from server.verify.symbolic import MATH_VERIFIER, symbolically_equal
 from tools.cell import Console
 from tools.registry import Failed, tool
+from tools.shapes import is_dict
 
 
 @tool(lane="python", streams=True, empty={"result": None})
@@ -68,7 +68,7 @@ class NsTools(Environment[NsToolsTask]):
         """Answer as a notebook does: the last value stands below what was printed."""
         del tool  # there is one
         value = observation.value
-        result = value.get("result") if is_object(value) else None
+        result = value.get("result") if is_dict(value) else None
         stdout = observation.stdout + (f"{result}\n" if result is not None else "")
         body = {"process_status": _STATUS.get(observation.outcome, "error"), "stdout": stdout}
         stderr = observation.stderr

@@ -98,7 +98,7 @@ def read(descriptor: int) -> bytes:
 
 
 def settings_of(text: bytes) -> Settings:
-    """Return the settings that a configuration asks for; ``CRECHE_*`` variables come before it.
+    """Return the settings that a configuration asks for; what it sets wins over ``CRECHE_*`` variables.
 
     Raises:
         SettingsError: it is none, or a value is wrong.
@@ -114,7 +114,8 @@ def settings_of(text: bytes) -> Settings:
     entry = native.server
     judge = {} if native.judge is None else native.judge.settings()
     asked = {"environment": entry.environment, "bind": _address(entry.host, entry.port)}
-    return load(overrides={**_flat(entry.settings), **judge, **asked})
+    overrides = {**_flat(entry.settings), **judge, **asked}
+    return load(overrides=overrides, source="NeMo Gym's configuration")
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Mapping
@@ -80,10 +81,12 @@ def _texts(plan: Plan) -> Mapping[str, str]:
         "description": plan.description,
         "command": str(plan.command),
     }
+    # YAML understands JSON; a text as it is could have in it what YAML reads otherwise.
+    quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items() if key != "name"}
 
     def template(name: str) -> str:
         text = files("server.gym").joinpath("templates", f"{name}.template").read_text(encoding="utf-8")
-        return Template(text).substitute(values)
+        return Template(text).substitute(values | quoted if name.endswith(".yaml") else values)
 
     return {
         "app.py": template("app.py"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -91,21 +93,31 @@ async def get_file(box: Box, path: str, most_bytes: int) -> bytes:
     """
     content = b""
     while True:
-        piece = _value(
-            await box.call(_GET.name, {"path": path, "offset": len(content)}, is_logged=False), "path"
-        )
-        if piece["size"] > most_bytes or len(content) > most_bytes:
+        seen = await box.call(_GET.name, {"path": path, "offset": len(content)}, is_logged=False)
+        size, data = _piece(_value(seen, "path"))
+        if size > most_bytes or len(content) > most_bytes:
             msg = f"the file is longer than {most_bytes} bytes (body_bytes)"
             raise TooLong(msg)
-        data = base64.b64decode(piece["data"])
         content += data
         if len(data) < PIECE_BYTES:
             return content
+
+
+def _piece(value: Mapping[str, Any]) -> tuple[int, bytes]:
+    """Return a file's size and a piece of it. What runs in a sandbox may answer anything in its place."""
+    size, data = value.get("size"), value.get("data")
+    if type(size) is int and isinstance(data, str):
+        with suppress(ValueError):
+            return size, base64.b64decode(data, validate=True)
+    raise _wrong(field="path", words="what answers in the sandbox did not say what is in the file")
 
 
 def _value(observation: Observation, field: str) -> dict[str, Any]:
     value = observation.value
     if observation.outcome is Outcome.OK and is_dict(value):
         return value
-    words = observation.error or str(observation.outcome)
-    raise InvalidBody([{"type": "value_error", "loc": ["body", field], "msg": words, "input": None}])
+    raise _wrong(field=field, words=observation.error or str(observation.outcome))
+
+
+def _wrong(*, field: str, words: str) -> InvalidBody:
+    return InvalidBody([{"type": "value_error", "loc": ["body", field], "msg": words, "input": None}])

@@ -122,6 +122,14 @@ class LiveSandbox:
         self._ground.work.begin()
         return exchange
 
+    async def look(self, errand: Errand) -> Reply:
+        """Do an errand that changes nothing, so that nobody needs its reply again. Raises as `begin`."""
+        box, errands = self.living()
+        exchange = Exchange()
+        errands.start_soon(self._answer, exchange, errand, box)
+        self._ground.work.begin()
+        return await exchange.wait()
+
     def living(self) -> tuple[Box, trio.Nursery]:
         """Return the box and the nursery for what it does. Raises SessionOver when it has ended."""
         if self._box is None or self._errands is None:

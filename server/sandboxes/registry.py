@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from sandbox.bare import bare_exceptions
-from server.errors import InvalidBody, NoSuchSession
+from server.errors import InvalidBody, NoSandbox, NoSuchSession
 from server.sandboxes.errands import profile_like
 from server.sandboxes.live import LiveSandbox
 
@@ -24,11 +24,16 @@ _REMEMBERED = 4096
 
 
 @asynccontextmanager
-async def open_sandboxes(ground: Ground) -> AsyncGenerator[Sandboxes]:
-    """Open the registry. Leaving the block ends every sandbox and waits until nothing of it is left."""
+async def open_sandboxes(ground: Ground, max_waiting: int) -> AsyncGenerator[Sandboxes]:
+    """Open the registry. Leaving the block ends every sandbox and waits until nothing of it is left.
+
+    Args:
+        ground: what they stand on.
+        max_waiting: how many may wait for a place.
+    """
     with bare_exceptions():
         async with trio.open_nursery() as nursery:
-            sandboxes = Sandboxes(nursery, ground)
+            sandboxes = Sandboxes(nursery, ground, max_waiting)
             nursery.start_soon(sandboxes.end_when_stopping)
             try:
                 yield sandboxes
@@ -39,10 +44,11 @@ async def open_sandboxes(ground: Ground) -> AsyncGenerator[Sandboxes]:
 class Sandboxes:
     """The registry. Made by `open_sandboxes`."""
 
-    def __init__(self, nursery: trio.Nursery, ground: Ground) -> None:
+    def __init__(self, nursery: trio.Nursery, ground: Ground, max_waiting: int) -> None:
         """Start empty."""
         self._nursery = nursery
         self._ground = ground
+        self._max_waiting = max_waiting
         self._profile = profile_like(ground.profile)
         self._by_id: dict[str, LiveSandbox] = {}
         self._by_name: dict[str, LiveSandbox] = {}
@@ -57,7 +63,7 @@ class Sandboxes:
 
         Raises:
             InvalidBody: it asks for what it may not have.
-            NoSandbox: none became free in time, or none can be started.
+            NoSandbox: none became free in time, too many wait for one, or none can be started.
         """
         sandbox = None if name is None else self._by_name.get(name)
         if sandbox is None or sandbox.request != request:
@@ -65,8 +71,9 @@ class Sandboxes:
         try:
             await sandbox.use()
         finally:
-            if name is None and not sandbox.ready.is_set():
-                sandbox.end()  # whoever asked has hung up, and nobody else knows of it
+            if not sandbox.waiting and not sandbox.ready.is_set():
+                sandbox.end()  # all who asked have hung up; one that asks again gets another
+                self._forget(sandbox, name)
         return sandbox
 
     def get(self, sandbox_id: str) -> LiveSandbox:
@@ -95,22 +102,23 @@ class Sandboxes:
             sandbox.end()
 
     def _begin(self, request: Create, name: str | None) -> LiveSandbox:
+        if request.wait_seconds is not None and not request.wait_seconds >= 0:
+            raise _wrong(field="wait_seconds", words="Input should be greater than or equal to 0")
         wishes = dict(request.limits)
         longest = self._ground.profile.limits.session_seconds
         if request.ttl_seconds is not None:
             if not 0 < request.ttl_seconds <= longest:
-                words = (
-                    f"Input should be above 0 and at most {longest:g}, the server's limits.session_seconds"
-                )
-                loc = ["body", "ttl_seconds"]
-                raise InvalidBody([{"type": "value_error", "loc": loc, "msg": words, "input": None}])
+                words = f"above 0 and at most {longest:g}, the server's limits.session_seconds"
+                raise _wrong(field="ttl_seconds", words=f"Input should be {words}")
             wishes["session_seconds"] = request.ttl_seconds
         try:
             whole = {key: int(value) if float(value).is_integer() else value for key, value in wishes.items()}
             limits = self._ground.profile.limits.lowered(whole)
         except ValueError as error:
-            problem = {"type": "value_error", "loc": ["body", "limits"], "msg": str(error), "input": None}
-            raise InvalidBody([problem]) from None
+            raise _wrong(field="limits", words=str(error)) from None
+        if self._ground.slots.statistics().tasks_waiting >= self._max_waiting:
+            msg = f"{self._max_waiting} wait for a place already"
+            raise NoSandbox(msg)
         sandbox = LiveSandbox(
             id=secrets.token_hex(16),
             request=request,
@@ -134,5 +142,12 @@ class Sandboxes:
             while len(self._over) > _REMEMBERED:
                 old, name = self._over.popleft()
                 self._by_id.pop(old.id, None)
-                if name is not None and self._by_name.get(name) is old:
-                    del self._by_name[name]
+                self._forget(old, name)
+
+    def _forget(self, sandbox: LiveSandbox, name: str | None) -> None:
+        if name is not None and self._by_name.get(name) is sandbox:
+            del self._by_name[name]
+
+
+def _wrong(*, field: str, words: str) -> InvalidBody:
+    return InvalidBody([{"type": "value_error", "loc": ["body", field], "msg": words, "input": None}])

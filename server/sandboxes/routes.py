@@ -147,8 +147,12 @@ class Routes:
         """``GET /sandboxes/<id>/files?path=…``: read a file; the reply is its content."""
         del visit, body
         sandbox = self._sandboxes.get(sandbox_id)
-        box, _ = sandbox.living()
-        return Reply(200, await get_file(box, _path(sandbox), self._body_bytes))
+        path = _path(sandbox)
+
+        async def errand(box: Box) -> Reply:
+            return Reply(200, await get_file(box, path, self._body_bytes))
+
+        return await sandbox.look(errand)
 
 
 async def _attend(visit: Visit, sandbox: LiveSandbox, errand: Errand, kind: bytes, body: bytes) -> Reply:
@@ -210,7 +214,6 @@ class Operation:
 
 
 _ONE = "/sandboxes/{sandbox_id}"
-_MAKE = (NotJson, InvalidBody, NoSandbox)
 _USE = (InvalidBody, NoSuchSession, SessionOver, ShuttingDown)
 
 OPERATIONS = (

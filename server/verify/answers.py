@@ -11,12 +11,11 @@ import re
 import unicodedata
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Literal
 
 from server.verify.boxed import last_nested
 
 Extraction = Literal["boxed", "final_answer", "last_line", "full_response"]
-EXTRACTIONS: tuple[str, ...] = get_args(Extraction)
 
 _ANSWER = re.compile(r"\banswer[ \t]*[:\uff1a][ \t]*(?P<answer>[^\n]+)", re.IGNORECASE)
 _TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\{(?P<inner>[^{}]*)\}")
@@ -24,7 +23,9 @@ _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 _STOPS = ".!?\u3002 "
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?:\D|$))")
 _POWER = re.compile("(?<=[\\d)])[\u00b2\u00b3\u00b9\u2070\u2074-\u2079]+")
+_PIECE = re.compile(r".{1,250}(?:\s|\Z)|.{1,250}", re.DOTALL)
 _LONGEST_NUMBER = 100
+_LONGEST_SPELLING = 1000
 
 
 def extract(text: str, how: Extraction) -> str | None:
@@ -65,14 +66,22 @@ def _compatible(text: str) -> str:
 
     By Unicode's own rule, a 5 with a raised 2 would be 52.
     """
-    return unicodedata.normalize("NFKC", _POWER.sub(r"^\g<0>", text))
+    # Piece by piece: putting a long run of accents in order takes quadratic time, with the interpreter's lock
+    # held. They end at blanks where there are any, so that no letter loses its accent.
+    pieces = (match[0] for match in _PIECE.finditer(_POWER.sub(r"^\g<0>", text)))
+    return "".join(unicodedata.normalize("NFKC", piece) for piece in pieces)
+
+
+def is_far_longer(answer: str, expected: str) -> bool:
+    """Whether an answer is so long that it cannot be a spelling of the expected one, to be asked first."""
+    return len(answer) > 4 * len(expected) + _LONGEST_SPELLING
 
 
 def same_text(answer: str, expected: str, *, case_sensitive: bool = False) -> bool:
     """Whether two answers are the same text: normalised, or up to surrounding blanks if case counts."""
     if case_sensitive:
         return answer.strip() == expected.strip()
-    return normalised(answer) == normalised(expected)
+    return not is_far_longer(answer, expected) and normalised(answer) == normalised(expected)
 
 
 def number(text: str) -> Fraction | None:
@@ -80,6 +89,8 @@ def number(text: str) -> Fraction | None:
 
     Written as ``1,234.5``, ``-3/4``, ``\frac{3}{4}``, ``12%``, ``$5`` or ``2e3``.
     """
+    if len(text) > _LONGEST_SPELLING:
+        return None
     text = _compatible(text).strip().strip("$").strip()
     text = re.sub(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}", r"\1/\2", text).replace("\u2212", "-").replace("\\", "")
     text = _THOUSANDS.sub("", text)

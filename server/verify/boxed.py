@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from server.verify.json_types import is_array, is_object
+from tools.shapes import is_dict, is_list
 
 _MARK = "\\boxed{"
 _WRAPPERS = (("\\(", "\\)"), ("$", "$"), ("\\text{", "}"))
@@ -92,8 +92,8 @@ def boxed_answer(response: Mapping[str, Any], rule: BoxRule = FLAT) -> str | Non
     Only messages count: what the model had a tool print is no answer, however many boxes it holds.
     """
     output = response.get("output")
-    for item in reversed(output if is_array(output) else []):
-        if is_object(item) and item.get("type") == "message" and item.get("role") == "assistant":
+    for item in reversed(output if is_list(output) else []):
+        if is_dict(item) and item.get("type") == "message" and item.get("role") == "assistant":
             answer = rule.find(_text(item.get("content")))
             if answer is not None:
                 return answer
@@ -103,6 +103,6 @@ def boxed_answer(response: Mapping[str, Any], rule: BoxRule = FLAT) -> str | Non
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = content if is_array(content) else []
-    texts = [part.get("text") for part in parts if is_object(part) and part.get("type") == "output_text"]
+    parts = content if is_list(content) else []
+    texts = [part.get("text") for part in parts if is_dict(part) and part.get("type") == "output_text"]
     return "".join(text for text in texts if isinstance(text, str))

@@ -15,7 +15,7 @@ from sandbox.limits import KIB, Limits
 from sandbox.observation import Ending, Observation, Outcome
 from sandbox.profile import Handler, Profile
 from server.verify.setup import MODULES
-from tools.judging import ROLES
+from tools.judging import ROLES, SCRIPT
 
 if TYPE_CHECKING:
     from sandbox.box import Box
@@ -33,9 +33,13 @@ class OpensSandboxes(Protocol):
         ...
 
 
-HANDLERS = tuple(
-    Handler(name=name, lane=lane, target=target, streams=streams)
-    for name, (lane, target, streams) in ROLES.items()
+HANDLERS = (
+    *(
+        Handler(name=name, lane=lane, target=target, streams=streams)
+        for name, (lane, target, streams) in ROLES.items()
+    ),
+    Handler(name="write_bytes", lane=SCRIPT, target="tools.files:write_bytes"),
+    Handler(name="put_piece", lane=SCRIPT, target="tools.transfer:put_piece"),
 )
 """What every verifier's profile must be able to do."""
 

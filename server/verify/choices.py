@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from server.verify.answers import extract, normalised
+from server.verify.answers import extract, is_far_longer, normalised
 
 Grading = Literal[
     "strict_single_letter_boxed", "lenient_boxed", "lenient_answer_colon", "lenient_answer_colon_md"
@@ -80,6 +80,8 @@ def _named(answer: str, options: Mapping[str, str]) -> str | None:
 
 def _option(text: str, options: Mapping[str, str], *, whole: bool) -> str | None:
     """Return the letter of the one option whose text this is, or which it contains."""
+    if is_far_longer(text, "".join(options.values())):
+        return None
     text = normalised(text)
     wanted = {letter: normalised(option) for letter, option in options.items() if option.strip()}
     found = [letter for letter, option in wanted.items() if (option == text if whole else option in text)]

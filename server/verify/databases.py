@@ -17,8 +17,8 @@ import attrs
 from sandbox.limits import MIB
 from sandbox.observation import Outcome
 from server.verify.boxes import OpensSandboxes, ask
-from server.verify.json_types import is_array, is_object
 from server.verify.verdicts import UnusableTestError
+from tools.shapes import is_dict, is_list
 
 Rows = Sequence[Sequence[str | None]]
 
@@ -163,7 +163,7 @@ async def _ask(
 ) -> dict[str, Any]:
     async with opener.open_sandbox() as box:
         seen = await ask(box, handler, arguments, seconds)
-    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+    if seen.outcome is not Outcome.OK or not is_dict(seen.value):
         msg = (seen.error or str(seen.outcome))[:_SHOWN]
         raise BadDatabaseError(msg)
     if seen.value.get("stage") == "script":
@@ -202,10 +202,10 @@ def _names(table: Table) -> tuple[str, ...]:
 
 
 def _rows(rows: Any) -> Rows:
-    if not is_array(rows):
+    if not is_list(rows):
         raise TypeError
     for row in rows:
-        if not is_array(row) or not all(cell is None or isinstance(cell, str) for cell in row):
+        if not is_list(row) or not all(cell is None or isinstance(cell, str) for cell in row):
             raise TypeError
     return rows
 

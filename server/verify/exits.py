@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from sandbox.observation import Observation
-from server.verify.json_types import is_object
+from tools.shapes import is_dict
 
 
 def exit_code_of(seen: Observation) -> int:
     """Return the exit code in the lane's answer; what makes no sense is a failure, for it may be hostile."""
-    code = seen.value.get("exit_code") if is_object(seen.value) else None
+    code = seen.value.get("exit_code") if is_dict(seen.value) else None
     return code if isinstance(code, int) and not isinstance(code, bool) else 1
 
 
@@ -17,5 +17,5 @@ def cpu_seconds_of(seen: Observation) -> float | None:
 
     For people to read: no verdict depends on it.
     """
-    seconds = seen.value.get("cpu_seconds") if is_object(seen.value) else None
+    seconds = seen.value.get("cpu_seconds") if is_dict(seen.value) else None
     return seconds if isinstance(seconds, float) and seconds >= 0 else None

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
 from sandbox.final_state import FinalState
+from server.verify.files import relative
 from server.verify.values import same_number, same_value
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -78,7 +79,7 @@ def csv_matches(
 
 def is_there(state: FinalState, path: str) -> bool:
     """Whether there is a regular file of that name, whatever is in it."""
-    return path in state.files
+    return relative(path) in state.files
 
 
 def changed_only(state: FinalState, before: Mapping[str, str | bytes], allowed: Sequence[str]) -> bool:
@@ -86,18 +87,20 @@ def changed_only(state: FinalState, before: Mapping[str, str | bytes], allowed: 
 
     Args:
         state: what the session left. What could not be captured (a link, a device) counts as new.
-        before: path to content, all that was there when the session was seeded.
-        allowed: patterns as the shell has them; ``*`` goes across folders.
+        before: path, relative to /workspace or absolute, to content: all that was there when the session was
+            seeded.
+        allowed: patterns of such paths as the shell has them; ``*`` goes across folders.
     """
-    originals = {path: _bytes(content) for path, content in before.items()}
+    originals = {relative(path): _bytes(content) for path, content in before.items()}
+    patterns = [relative(pattern) for pattern in allowed]
     touched = {rejected.path for rejected in state.rejected}
     touched |= {path for path in originals if path not in state.files}
     touched |= {path for path, captured in state.files.items() if originals.get(path) != captured.data}
-    return all(any(fnmatchcase(path, pattern) for pattern in allowed) for path in touched)
+    return all(any(fnmatchcase(path, pattern) for pattern in patterns) for path in touched)
 
 
 def _text(state: FinalState, path: str) -> str | None:
-    captured = state.files.get(path)
+    captured = state.files.get(relative(path))
     if captured is None or len(captured.data) > MAX_BYTES:
         return None
     try:

@@ -22,7 +22,7 @@ def files_match(state: FinalState, expected: Mapping[str, str | None]) -> bool:
         expected: path, relative to /workspace or absolute below it, to text, or to None for absence. A
             path expected absent must not be a folder with something captured in it either.
     """
-    return bool(expected) and all(_matches(state, _relative(path), text) for path, text in expected.items())
+    return bool(expected) and all(_matches(state, relative(path), text) for path, text in expected.items())
 
 
 def summary(state: FinalState) -> dict[str, Any]:
@@ -47,6 +47,6 @@ def _matches(state: FinalState, path: str, text: str | None) -> bool:
     return captured is not None and captured.data == text.encode("utf-8", "surrogatepass")
 
 
-def _relative(path: str) -> str:
-    """Return `path` as the final state spells it."""
+def relative(path: str) -> str:
+    """Return `path`, relative to /workspace or absolute, as the final state spells it."""
     return posixpath.relpath(posixpath.join(_HOME, path), _HOME)

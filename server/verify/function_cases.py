@@ -26,9 +26,9 @@ from server.verify.boxes import (
     deadline_after,
 )
 from server.verify.json_match import matches
-from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report
 from tools import plain
+from tools.shapes import is_dict
 
 _SHOWN = 300
 
@@ -108,12 +108,12 @@ class FunctionCaseVerifier:
 
 
 def _kind(seen: Observation) -> Any:
-    return seen.value.get("kind") if seen.outcome is Outcome.OK and is_object(seen.value) else None
+    return seen.value.get("kind") if seen.outcome is Outcome.OK and is_dict(seen.value) else None
 
 
 def _failure(seen: Observation) -> CaseResult:
     """Return the result of a call that gave no value."""
-    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+    if seen.outcome is not Outcome.OK or not is_dict(seen.value):
         detail = (seen.error or str(seen.outcome))[:_SHOWN]
         return CaseResult(verdict=CaseVerdict.of(seen.outcome), detail=detail)
     if seen.value.get("kind") == "timeout":

@@ -25,8 +25,8 @@ from server.verify.boxes import (
     backstop,
     deadline_after,
 )
-from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, PASSED, CaseResult, CaseVerdict, Report, UnusableTestError
+from tools.shapes import is_dict
 
 _MAX_TEXT = 4096
 _VERDICTS = {"assertion": CaseVerdict.WRONG_ANSWER}
@@ -141,7 +141,7 @@ class _Relay:
         wall = backstop(self._bounds.cpu_seconds, self._bounds.wall_seconds)
         cpu = None if box is self._judge else self._bounds.cpu_seconds
         seen = await ask(box, handler, arguments, min(left, wall), cpu)
-        if seen.outcome is not Outcome.OK or not is_object(seen.value):
+        if seen.outcome is not Outcome.OK or not is_dict(seen.value):
             raise _Over(_failed(seen))
         if box is self._judge:
             return seen.value

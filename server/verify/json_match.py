@@ -1,4 +1,4 @@
-"""Compares a candidate's plain data with an expected JSON value, without building sets or dicts of it.
+"""Compares a candidate's plain data with an expected JSON value, and builds no sets, nor dicts but by texts.
 
 Works on the parsed text of `tools.plain`, because a hostile set can be slow to build (its hashes may all be
 the same) and the server has no time for that.
@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any
 
-from server.verify.json_types import is_array, is_object
+from tools.shapes import is_dict, is_list
 
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-8
 
@@ -35,14 +35,14 @@ def matches(expected: Any, text: str) -> bool:
 
 
 def _same(expected: Any, data: Any) -> bool:
-    if is_array(data):
+    if is_list(data):
         tag, *items = data
         if tag in ("l", "t"):
             return _same_items(expected, items)
         if tag == "d":
             return _same_pairs(expected, items)
         return _same_scalar(expected, tag, items)
-    if is_object(data):  # no writer makes one
+    if is_dict(data):  # no writer makes one
         return False
     if isinstance(expected, str) or isinstance(data, str):
         return isinstance(expected, str) and isinstance(data, str) and expected == data
@@ -50,13 +50,13 @@ def _same(expected: Any, data: Any) -> bool:
 
 
 def _same_items(expected: Any, items: list[Any]) -> bool:
-    if not is_array(expected) or len(expected) != len(items):
+    if not is_list(expected) or len(expected) != len(items):
         return False
     return all(_same(*pair) for pair in zip(expected, items, strict=True))
 
 
 def _same_pairs(expected: Any, items: list[Any]) -> bool:
-    if not is_object(expected) or 2 * len(expected) != len(items):
+    if not is_dict(expected) or 2 * len(expected) != len(items):
         return False
     found = {_key(key): item for key, item in zip(items[::2], items[1::2], strict=True)}
     return found.keys() == expected.keys() and all(_same(expected[key], found[key]) for key in expected)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sandbox.observation import Outcome
 from server.verify.boxes import OpensSandboxes, ask
-from server.verify.json_types import is_object
 from server.verify.verdicts import UnusableTestError
+from tools.shapes import is_dict
 
 MAX_CHARACTERS = 200_000
 
@@ -33,7 +33,7 @@ async def last_match(
     arguments = {"pattern": pattern, "text": text[-MAX_CHARACTERS:], "ignore_case": ignore_case}
     async with opener.open_sandbox() as box:
         seen = await ask(box, "last_match", arguments, seconds)
-    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+    if seen.outcome is not Outcome.OK or not is_dict(seen.value):
         return None
     if "error" in seen.value:
         msg = f"the row's pattern is none: {seen.value['error']}"

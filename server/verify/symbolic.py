@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, distribution
 import attrs
 
 from sandbox.observation import Outcome
-from server.verify.answers import normalised, same_number
+from server.verify.answers import same_number, same_text
 from server.verify.boxes import VERIFIER, OpensSandboxes, ask
-from server.verify.json_types import is_object
+from tools.shapes import is_dict
 
 LIBRARY = "math-verify"
 MAX_CHARACTERS = 2000
@@ -55,7 +55,7 @@ async def symbolically_equal(
         MathUnavailableError: the library is missing, so that the third cannot be known.
         SandboxError: a sandbox could not be had, which is our failure and no verdict.
     """
-    if _same_signs(answer, expected) and normalised(answer) == normalised(expected):
+    if _same_signs(answer, expected) and same_text(answer, expected):
         return True
     if same_number(answer, expected):
         return True
@@ -65,7 +65,7 @@ async def symbolically_equal(
     arguments = {"expected": expected, "answer": answer}
     async with opener.open_sandbox() as box:
         seen = await ask(box, "math_equal", arguments, seconds)
-    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+    if seen.outcome is not Outcome.OK or not is_dict(seen.value):
         return False
     if "missing" in seen.value:
         msg = f"{str(seen.value['missing'])[:_SHOWN]}; install the extra: pip install 'creche[math]'"

@@ -22,7 +22,7 @@ class ExpectedCall:
     """A call that should have been made.
 
     Attributes:
-        tool: its name; ``mcp__server__tool`` counts as ``tool``.
+        tool: its name; ``mcp__server__tool`` counts as ``tool``, whatever is in that.
         arguments: all of its arguments; None for whatever they are.
     """
 
@@ -39,8 +39,12 @@ class ExpectedCall:
 
 
 def plain_name(tool: str) -> str:
-    """Return a tool's name without the prefix that agents over MCP give it."""
-    return tool.rpartition("__")[2] if tool.startswith("mcp__") else tool
+    """Return a tool's name without the prefix that agents over MCP give it.
+
+    The server's name ends at the first ``__``: what comes after it is the tool's, as in ``get__user``.
+    """
+    prefix, _, name = tool.partition("__")[2].partition("__") if tool.startswith("mcp__") else ("", "", "")
+    return name if prefix and name else tool
 
 
 def calls_match(

@@ -21,8 +21,8 @@ import trio
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
 from server.verify.boxes import LIMITS, OpensSandboxes, ask, backstop, deadline_after
-from server.verify.json_types import is_object
 from server.verify.verdicts import OVER, CaseResult, CaseVerdict, Report, UnusableTestError
+from tools.shapes import is_dict
 
 IN_PROCESS = "in_process"
 _SHOWN = 600
@@ -124,7 +124,7 @@ class UnittestVerifier:
 
 
 def _result(seen: Observation, name: str) -> CaseResult:
-    if seen.outcome is not Outcome.OK or not is_object(seen.value):
+    if seen.outcome is not Outcome.OK or not is_dict(seen.value):
         detail = (seen.error or str(seen.outcome))[:_SHOWN]
         return CaseResult(verdict=CaseVerdict.of(seen.outcome), detail=detail, name=name)
     outcome, detail = str(seen.value.get("outcome")), str(seen.value.get("detail"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from server.verify.json_types import is_array, is_object
+from tools.shapes import is_dict, is_list
 
 
 def same_value(expected: Any, found: Any, tolerance: float = 0.0) -> bool:
@@ -21,15 +21,15 @@ def same_value(expected: Any, found: Any, tolerance: float = 0.0) -> bool:
         tolerance: how far apart two numbers may be, absolutely or relative to the expected one. Not for
             integers on both sides.
     """
-    if is_object(expected):
+    if is_dict(expected):
         return (
-            is_object(found)
+            is_dict(found)
             and expected.keys() == found.keys()
             and all(same_value(item, found[key], tolerance) for key, item in expected.items())
         )
-    if is_array(expected):
+    if is_list(expected):
         return (
-            is_array(found)
+            is_list(found)
             and len(expected) == len(found)
             and all(same_value(*pair, tolerance) for pair in zip(expected, found, strict=True))
         )

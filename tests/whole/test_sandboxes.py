@@ -70,6 +70,8 @@ def test_without_the_token_nothing_is_to_be_had(server: Server, header: str) -> 
         ({"ttl_seconds": "1"}, "ttl_seconds"),
         ({"limits": {"memory_bytes": 10**15}}, "memory_bytes: may only be lowered"),
         ({"limits": {"luck": 1}}, "no such limit"),
+        ({"limits": {"memory_bytes": 10**400}}, "memory_bytes"),
+        ({"wait_seconds": -1}, "wait_seconds"),
         ({"workdir": "/etc/new"}, "read-only file system"),
         ({"env": {"a": 1}}, "env"),
     ],
@@ -181,6 +183,18 @@ async def test_a_sandbox_that_is_over_says_so_and_can_be_closed_again(server: Se
         await all_of_them.attach("0" * 32).close()
         with pytest.raises(Refused, match="404"):
             await all_of_them.attach("0" * 32).execute("true")
+
+
+async def test_a_file_of_a_sandbox_that_ends_meanwhile_is_refused(server: Server) -> None:
+    async with one(server, ttl_seconds=1.0) as sandbox:
+        await sandbox.execute("head -c 11000000 /dev/zero > long")
+
+        async def download_for_ever() -> None:
+            while True:
+                await sandbox.download("long")
+
+        with trio.fail_after(30), pytest.raises(Refused, match="409"):
+            await download_for_ever()
 
 
 async def test_sandboxes_and_sessions_share_the_places(server: Server) -> None:

@@ -6,16 +6,29 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_TAIL = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
-_HEAD = re.compile(r"<(?:think|thinking|reasoning)>", re.IGNORECASE)
+_MARK = re.compile(r"<(?P<slash>/?)(?P<name>think|thinking|reasoning)>", re.IGNORECASE)
 
 
 def without_thinking(text: str) -> str:
     """Return an answer without what the model thought aloud; a thought that never ends is all thought."""
-    text = _THINKING.sub("", text)
-    text = _TAIL.split(text)[-1]  # the mark where it begins is often part of the prompt
-    return _HEAD.split(text)[0]
+    # In one pass: a regular expression for pairs takes quadratic time over thoughts that never end.
+    marks = [(match["name"].lower(), bool(match["slash"]), *match.span()) for match in _MARK.finditer(text)]
+    last_end = {name: start for name, is_end, start, _ in marks if is_end}
+    kept: list[str] = []
+    place, thought, is_endless = 0, "", False
+    for name, is_end, start, end in marks:
+        if thought:
+            if is_end and name == thought:
+                thought, place = "", end
+        elif is_end:  # the mark where it begins is often part of the prompt
+            kept, place, is_endless = [], end, False
+        elif not is_endless:
+            kept.append(text[place:start])
+            is_endless = last_end.get(name, -1) < start
+            thought = "" if is_endless else name
+        elif last_end.get(name, -1) > start:
+            thought = name
+    return "".join(kept) + ("" if is_endless else text[place:])
 
 
 def read_label(text: str, labels: Sequence[str]) -> str | None:

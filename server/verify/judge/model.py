@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import trio
 
-from server.verify.json_types import is_array, is_object
 from server.verify.verdicts import JudgeFailedError
+from tools.shapes import is_dict, is_list
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from server.settings import Settings
@@ -27,14 +30,16 @@ Api = Literal["responses", "chat"]
 _PATHS: Mapping[str, str] = {"responses": "/v1/responses", "chat": "/v1/chat/completions"}
 _MAX_BODY = 8 * 1024 * 1024
 _AGAIN = frozenset({408, 409, 425, 429})
-_BAD_QUESTION = frozenset({400, 413, 422})
-_SERVER_ERRORS = 500
+_NOT_THE_QUESTIONS = frozenset({401, 404})
+"""Lasting refusals that say nothing of the question: a wrong key, a wrong URL or model."""
+
+_CLIENT_ERRORS, _SERVER_ERRORS = 400, 500
 _MARGIN_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
 
 
 class QuestionRefusedError(JudgeFailedError):
-    """The endpoint calls the question a bad one: too long for the model, or with something in it."""
+    """The endpoint will not have this question: it is too long for the model, or has something in it."""
 
 
 @attrs.frozen
@@ -89,27 +94,27 @@ class JudgeModel:
 
         turns = [dict(message) for message in messages]
         request = {**self.params, "model": self.model, _MESSAGES[self.api]: turns}
-        why = "there was no time to ask it"
-        async with httpx.AsyncClient(trust_env=False, timeout=None) as client:  # noqa: S113  # `_try` has one
+        end = trio.current_effective_deadline() - _MARGIN_SECONDS
+        failed = _Failed("there was no time to ask it", again=False)
+        settings: dict[str, Any] = {"verify": _trust(), "trust_env": False, "timeout": None}  # `_try` has one
+        async with httpx.AsyncClient(**settings) as client:
             for number in range(self.tries):
-                deadline = min(
-                    trio.current_time() + self.seconds, trio.current_effective_deadline() - _MARGIN_SECONDS
-                )
-                if number and trio.current_time() >= deadline:
+                with trio.CancelScope(deadline=end) as patience:
+                    await self.limiter.acquire()
+                if patience.cancelled_caught:
                     break
-                async with self.limiter:
-                    tried = await self._try(client, request, deadline)
+                try:  # the deadline of a try begins with it, and not when it gets into line
+                    tried = await self._try(client, request, min(trio.current_time() + self.seconds, end))
+                finally:
+                    self.limiter.release()
                 if isinstance(tried, Answer):
                     return tried
-                why = tried.why
-                if tried.is_refusal:
-                    msg = f"the judge failed: {why}"
-                    raise QuestionRefusedError(msg)
-                if not tried.again or number + 1 == self.tries:
+                failed = tried
+                if not failed.again or number + 1 == self.tries:
                     break
-                await trio.sleep(self._pause(number, tried.after))
-        msg = f"the judge failed: {why}"
-        raise JudgeFailedError(msg)
+                await trio.sleep_until(min(trio.current_time() + self._pause(number, failed.after), end))
+        msg = f"the judge failed: {failed.why}"
+        raise QuestionRefusedError(msg) if failed.is_refusal else JudgeFailedError(msg)
 
     async def _try(
         self, client: httpx.AsyncClient, request: Mapping[str, Any], deadline: float
@@ -137,10 +142,15 @@ class JudgeModel:
         status = reply.status_code
         if not reply.is_success:
             again = status in _AGAIN or status >= _SERVER_ERRORS
+            is_refusal = (
+                _CLIENT_ERRORS <= status < _SERVER_ERRORS and not again and status not in _NOT_THE_QUESTIONS
+            )
             why = f"it answered with status {status}"
-            return _Failed(why, again=again, after=_after(reply), is_refusal=status in _BAD_QUESTION)
+            return _Failed(why, again=again, after=_after(reply), is_refusal=is_refusal)
         try:
             value = json.loads(body)
+            if is_dict(value) and value.get("error"):
+                return _Failed("it answered with an error", again=True, is_refusal=True)
             text = _text_of_responses(value) if self.api == "responses" else _text_of_chat(value)
         except (ValueError, RecursionError):
             return _Failed("its reply is no reply of that API", again=True)
@@ -170,12 +180,27 @@ _MESSAGES: Mapping[str, str] = {"responses": "input", "chat": "messages"}
 
 @attrs.frozen
 class _Failed:
-    """A try that brought no answer: why, whether another may, and how long the endpoint asks to wait."""
+    """A try that brought no answer.
+
+    Attributes:
+        why: in a few words.
+        again: whether another try may bring one.
+        after: how long the endpoint asks to wait.
+        is_refusal: whether it may be the question's fault, if it lasts.
+    """
 
     why: str
     again: bool = attrs.field(kw_only=True)
     after: float = attrs.field(kw_only=True, default=0.0)
     is_refusal: bool = attrs.field(kw_only=True, default=False)
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Return whom endpoints may be certified by. Read once: it takes 15 ms, in which nobody is served."""
+    import httpx  # noqa: PLC0415  # see above
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _after(reply: httpx.Response) -> float:
@@ -187,17 +212,17 @@ def _after(reply: httpx.Response) -> float:
 
 def _text_of_responses(value: Any) -> str:
     """Return the text of the last message; what is no response at all raises ValueError."""
-    output = value.get("output") if is_object(value) else None
-    if not is_array(output) or value.get("error"):
+    output = value.get("output") if is_dict(value) else None
+    if not is_list(output):
         raise ValueError
-    messages = [item for item in output if is_object(item) and item.get("type", "message") == "message"]
+    messages = [item for item in output if is_dict(item) and item.get("type", "message") == "message"]
     return _text(messages[-1].get("content")) if messages else ""
 
 
 def _text_of_chat(value: Any) -> str:
-    choices = value.get("choices") if is_object(value) else None
-    message = choices[0].get("message") if is_array(choices) and choices and is_object(choices[0]) else None
-    if not is_object(message):
+    choices = value.get("choices") if is_dict(value) else None
+    message = choices[0].get("message") if is_list(choices) and choices and is_dict(choices[0]) else None
+    if not is_dict(message):
         raise ValueError
     return _text(message.get("content"))
 
@@ -205,6 +230,6 @@ def _text_of_chat(value: Any) -> str:
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
-    parts = content if is_array(content) else []
-    texts = [part.get("text") for part in parts if is_object(part)]
+    parts = content if is_list(content) else []
+    texts = [part.get("text") for part in parts if is_dict(part)]
     return "".join(text for text in texts if isinstance(text, str))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from server.aggregation.columns import describe, numbers_of, percentile
 from server.aggregation.report import aggregate
 from server.aggregation.student import quantile
 from server.environment import Environment
+from server.environments import load_shipped
 from server.errors import InvalidBody
 
 
@@ -43,6 +45,32 @@ def test_what_is_no_run_is_refused_by_name(body: dict[str, Any], loc: list[Any])
     with pytest.raises(InvalidBody) as caught:
         aggregate(Plain(), body)
     assert loc == caught.value.details[0]["loc"]
+
+
+EXTREME = (1e200, -1.7e308, 10**308, 10**400, math.inf, -math.inf, None, "x", [1], {"a": 1}, True)
+
+
+@pytest.mark.parametrize("name", ["workbench", "code_gen"])
+@pytest.mark.parametrize("field", ["reward", "x", "difficulty", "extracted_model_code", "usage", "ng_perf"])
+def test_no_value_that_a_model_chose_spoils_a_report(name: str, field: str) -> None:
+    for value in EXTREME:
+        others = {"difficulty": "easy", "extracted_model_code": "c"}
+        given: Any = value
+        if field == "ng_perf":
+            given = dict.fromkeys(
+                ("prompt_tokens", "completion_tokens", "num_turns", "total_latency_ms"), value
+            )
+        fields = {"response": {"usage": {"x": value}}} if field == "usage" else {field: given}
+        replies = [reply(0, 0), reply(0, 1, **{**others, **fields}), reply(1, 0), reply(1, 1, **fields)]
+        made = report(*replies, environment=load_shipped(name)())
+        json.dumps(made, allow_nan=False)
+        assert field == "reward" or made["agent_metrics"]["mean/reward"] == 1.0
+
+
+def test_a_reply_without_a_reward_scores_nothing() -> None:
+    without = {"_ng_task_index": 0, "_ng_rollout_index": 0}
+    metrics = report(without, reply(1), environment=load_shipped("code_gen")())["agent_metrics"]
+    assert 50.0 == metrics["pass@1/accuracy"]
 
 
 def test_masked_rollouts_count_in_the_coverage_only() -> None:

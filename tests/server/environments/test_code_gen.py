@@ -11,6 +11,7 @@ import pytest
 
 from scripts.replaying.recording import failed_case
 from server.aggregation.report import aggregate
+from server.environments import code_tests
 from server.environments.code_gen import CodeGen, CodeGenTask
 from server.environments.code_tests import read_tests
 from server.verify.verdicts import UnusableTestError
@@ -147,6 +148,32 @@ def test_tests_are_found_wherever_the_row_has_them() -> None:
     human: dict[str, Any] = HUMAN["verifier_metadata"]
     assert CodeGenTask(**human).tests() == CodeGenTask(verifier_metadata=human).tests()
     assert CodeGenTask(asserts=["assert f(1)"]).tests() is not None
+
+
+def packed(tests: bytes) -> dict[str, Any]:
+    return {"unit_tests": {"packed": base64.b64encode(zlib.compress(tests)).decode()}}
+
+
+async def test_packed_tests_are_unpacked_for_the_verdict_only(player: Player) -> None:
+    tests = json.dumps(DOUBLE["verifier_metadata"]["unit_tests"]).encode()
+    row = {"verifier_metadata": packed(tests)}
+    played = await player.play(CodeGen(), row, text=block("print(2 * int(input()))"))
+    assert played.verdict.reward == 1.0
+    CodeGenTask(verifier_metadata=packed(b"no JSON, and nobody looks yet")).check()
+
+
+@pytest.mark.parametrize("packed_tests", ["?", "AAAA", 7, "eJx"])
+def test_what_is_not_packed_is_refused_at_once(packed_tests: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        CodeGenTask(verifier_metadata={"unit_tests": {"packed": packed_tests}}).check()
+
+
+def test_a_row_that_would_fill_the_memory_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_tests, "MAX_UNPACKED_BYTES", 2**20)
+    bomb = CodeGenTask(verifier_metadata=packed(b" " * (2**20 + 1)))
+    bomb.check()
+    with pytest.raises(ValueError, match="longer than"):
+        bomb.tests()
 
 
 @pytest.mark.parametrize(

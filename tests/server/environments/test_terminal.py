@@ -147,3 +147,21 @@ def test_a_row_can_be_made_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "tests/test.sh").unlink()
     with pytest.raises(FileNotFoundError, match=r"test\.sh"):
         row_of_folder(tmp_path)
+
+
+async def test_a_tree_too_long_for_one_message_is_judged_whole(player: Player) -> None:
+    grow = "import os; os.makedirs('d', exist_ok=True); open('d/big', 'wb').write(b'x' * (49 << 20) + b'end')"
+    row = {"test_script": 'test "$(tail -c 3 d/big)" = end\ntest $(stat -c %s d/big) = 51380227 && ./run.sh'}
+    calls = [("python", {"code": grow}), bash("printf '#!/bin/sh\\nexit 0' > run.sh")]
+    played = await player.play(Terminal(), row, calls)
+    assert (1.0, "passed") == (played.verdict.reward, played.verdict.fields["test_verdict"])
+    played = await player.play(Terminal(), {**row, "test_script": "exit 1"}, calls)
+    assert (0.0, "wrong_answer") == (played.verdict.reward, played.verdict.fields["test_verdict"])
+
+
+async def test_seeded_files_may_be_spelled_in_any_way(player: Player) -> None:
+    files = {"./a.txt": "1", "/workspace/b/c.txt": "2"}
+    row = {"files": files, "may_change": ["./new.txt"], "test_script": "test -f new.txt"}
+    assert (await player.play(Terminal(), row, [bash("touch new.txt")])).verdict.reward == 1.0
+    played = await player.play(Terminal(), row, [bash("touch new.txt; rm a.txt")])
+    assert "forbidden_change" == played.verdict.fields["test_verdict"]

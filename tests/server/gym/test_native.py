@@ -56,7 +56,10 @@ def test_a_judge_elsewhere_is_asked_with_its_key() -> None:
         (b"{}", "configuration.server: Field required"),
         (json.dumps({"server": {**ENTRY, "port": "80"}}).encode(), "configuration.server.port"),
         (json.dumps({"server": {**ENTRY, "settings": {"nonsense": 1}}}).encode(), "no setting 'nonsense'"),
-        (json.dumps({"server": {**ENTRY, "settings": {"limits": {"x": 1}}}}).encode(), "limits.x"),
+        (
+            json.dumps({"server": {**ENTRY, "settings": {"limits": {"x": 1}}}}).encode(),
+            "configuration: there is no setting 'limits.x'",
+        ),
         (json.dumps({"server": {**ENTRY, "settings": {"limits": 7}}}).encode(), "limits"),
         (json.dumps({"server": ENTRY, "judge": {"host": "x"}}).encode(), "neither a port nor"),
     ],

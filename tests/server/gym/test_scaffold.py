@@ -6,7 +6,9 @@ import json
 import re
 from pathlib import Path
 
+import attrs
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from server.cli import main
@@ -44,6 +46,16 @@ def test_everything_is_named_after_the_server(tmp_path: Path) -> None:
         assert not re.search(r"\$\{?[a-z]", path.read_text()), path
     for name in ("app.py", "shim.py"):
         compile((home / name).read_text(), name, "exec")
+
+
+@pytest.mark.parametrize("text", ["Do: things", "Count #1", "'", '"', "- a", "{a}", "yes", "é", "@"])
+def test_a_description_is_a_text_whatever_is_in_it(tmp_path: Path, text: str) -> None:
+    made = attrs.evolve(plan(tmp_path), description=text, environment=f"/a: b/{text}.py:C")
+    for path in write(made):
+        if path.suffix == ".yaml":
+            (entry,) = yaml.safe_load(path.read_text())["counter"]["resources_servers"].values()
+            assert text == entry["description"], path
+            assert entry.get("environment") in {None, made.environment}, path
 
 
 def test_nothing_that_is_there_is_changed(tmp_path: Path) -> None:

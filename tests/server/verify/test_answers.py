@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+import unicodedata
 from typing import Any
 
 import pytest
 import trio
 
 from server.verify.answers import Extraction, extract, number, same_number, same_text
+from server.verify.choices import chosen_letter
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,28 @@ def test_a_tolerance_is_absolute_below_one_and_relative_above() -> None:
     assert same_number("1,005", "1000", 0.01)
     assert not same_number("1011", "1000", 0.01)
     assert not same_number("0.02", "0.0", 0.01)
+
+
+MARKS = "\u0315" * 50_000 + "\u0316" * 50_000
+
+
+@pytest.mark.parametrize("expected", ["paris", "paris " * 20_000], ids=["short", "long"])
+def test_a_message_of_accents_keeps_nobody_waiting(expected: str) -> None:
+    started = time.process_time()  # in quadratic time it would be half a minute for each
+    assert not same_text(MARKS, expected)
+    assert not same_number(MARKS, expected)
+    assert chosen_letter(f"\\boxed{{{MARKS}}}", {"A": expected}, "lenient_boxed") is None
+    assert time.process_time() - started < 4.0
+
+
+def test_accents_are_one_spelling_however_long_the_text() -> None:
+    words = "caf\u00e9 cr\u00e8me " * 100
+    assert same_text(unicodedata.normalize("NFD", words), words)
+
+
+def test_what_is_far_longer_is_not_the_same_text() -> None:
+    assert same_text("paris" + " " * 900, "paris")
+    assert not same_text("paris" + " " * 100_000, "paris")
 
 
 async def test_a_message_of_quotes_keeps_nobody_waiting() -> None:

@@ -87,3 +87,13 @@ def test_only_what_is_allowed_may_change() -> None:
     assert not changed_only(state_of(f="x"), before, ["*.py"])
     assert not changed_only(state_of("link", **before), before, ["src.py"])
     assert changed_only(state_of("link", **before), before, ["link"])
+
+
+@pytest.mark.parametrize("path", ["./data/a.txt", "/workspace/data/a.txt", "data/../data//a.txt"])
+def test_a_path_is_the_same_however_it_is_spelled(path: str) -> None:
+    state = state_of(**{"data/a.txt": "1"})
+    assert changed_only(state, {path: "1"}, [])
+    assert not changed_only(state, {path: "2"}, [])
+    assert changed_only(state, {path: "2"}, [path])
+    assert is_there(state, path)
+    assert text_matches(state, path, "1")

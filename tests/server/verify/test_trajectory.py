@@ -40,6 +40,22 @@ def test_three_orders(calls: Any, exact: bool, in_order: bool, any_order: bool) 
         assert expected == calls_match(made(*calls), WANTED, kind), order
 
 
+@pytest.mark.parametrize(
+    ("wanted", "logged", "expected"),
+    [
+        ("mcp__home__get__x", "get__x", True),
+        ("mcp__home__get__x", "mcp__home__get__x", True),
+        ("mcp__home__get__x", "x", False),
+        ("get__x", "x", False),
+        ("mcp__x", "x", False),
+    ],
+)
+def test_a_name_with_underlines_is_whole_behind_a_servers_prefix(
+    wanted: str, logged: str, expected: bool
+) -> None:
+    assert expected == calls_match(made((logged, {})), [ExpectedCall(wanted)])
+
+
 def test_any_order_shares_calls_out_as_well_as_it_can() -> None:
     wanted = [ExpectedCall("a"), ExpectedCall("a", {"x": 1})]
     assert calls_match(made(A, ("a", {"x": 2})), wanted, "any_order")

@@ -141,21 +141,40 @@ async def test_a_template_that_does_not_fit_is_refused(text: str) -> None:
         assert [] == endpoint.asked
 
 
-async def refuses_the_long(endpoint: Endpoint, wire: Wire, body: dict[str, Any]) -> None:
-    step = status(400) if len(endpoint.prompt()) > 2000 else says(DIFFERENT)
-    await step(endpoint, wire, body)
+AN_ERROR = b'{"output": [], "error": {"code": "content_filter"}}'
 
 
-async def test_an_answer_that_no_judge_can_read_is_not_equal() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [status(400), status(403), status(451), status(200, AN_ERROR)],
+    ids=["400", "403", "451", "200"],
+)
+async def test_an_answer_that_no_judge_can_read_is_not_equal(refusal: Step) -> None:
+    async def refuses_the_long(endpoint: Endpoint, wire: Wire, body: dict[str, Any]) -> None:
+        step = refusal if len(endpoint.prompt()) > 2000 else says(DIFFERENT)
+        await step(endpoint, wire, body)
+
     async with open_endpoint(refuses_the_long) as endpoint:
         assert 0.0 == await reward(endpoint, "Darwin " * 1000, votes=3)
     assert "I do not know." in endpoint.prompt()
 
 
-async def test_a_judge_that_refuses_every_question_is_our_failure() -> None:
-    async with open_endpoint(status(400)) as endpoint:
-        with pytest.raises(JudgeFailedError, match="status 400"):
+@pytest.mark.parametrize(
+    ("refusal", "why"),
+    [(status(400), "status 400"), (status(403), "status 403"), (status(200, AN_ERROR), "error")],
+)
+async def test_a_judge_that_refuses_every_question_is_our_failure(refusal: Step, why: str) -> None:
+    async with open_endpoint(refusal) as endpoint:
+        with pytest.raises(JudgeFailedError, match=why):
             await reward(endpoint, "Darwin " * 1000)
+
+
+@pytest.mark.parametrize("code", [401, 404])
+async def test_a_wrong_key_or_model_is_our_failure_whoever_is_judged(code: int) -> None:
+    async with open_endpoint(status(code), says(DIFFERENT)) as endpoint:
+        with pytest.raises(JudgeFailedError, match=f"status {code}"):
+            await reward(endpoint)
+        assert 1 == len(endpoint.asked)
 
 
 MARKS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ EQUAL, DIFFERENT = LABELS = "[[A=B]]", "[[A!=B]]"
         ("I choose between [[A=B]] and [[A!=B]]: [[A=B]]", None),
         ("[[A!=B]] ... no, [[A=B]]", None),
         ("<think>[[A=B]]", None),
+        ("[[A=B]]<think>or</think><Reasoning>[[A!=B]]</reasoning>", EQUAL),
+        ("<think><reasoning>[[A=B]]</reasoning>[[A!=B]]", None),
         ("A=B", None),
         ("", None),
     ],
@@ -32,6 +35,14 @@ def test_one_label_is_an_answer_and_two_are_none(text: str, label: Any) -> None:
 
 def test_a_label_within_another_is_not_taken_for_it() -> None:
     assert "NOT EQUAL" == read_label("so: NOT EQUAL", ("EQUAL", "NOT EQUAL"))
+
+
+def test_thoughts_that_never_end_are_read_past_in_no_time() -> None:
+    text = "<think>" * 200_000  # in quadratic time it would be a minute
+    started = time.process_time()
+    assert read_label(text + "[[A=B]]", LABELS) is None
+    assert read_label(text + "</think>[[A=B]]", LABELS) == EQUAL
+    assert time.process_time() - started < 10.0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import trio
 from server.verify.judge.model import Api, JudgeModel
 from server.verify.verdicts import JudgeFailedError
 from tests.server.verify.judge.endpoint import (
+    Endpoint,
     Step,
+    Wire,
     drips,
     hangs,
     hangs_up,
@@ -76,6 +79,8 @@ async def test_a_try_has_a_deadline(trouble: Step) -> None:
         (status(429), 3, "status 429"),
         (status(400), 1, "status 400"),
         (status(401), 1, "status 401"),
+        (status(403), 1, "status 403"),
+        (status(200, b'{"output": [], "error": {"code": "content_filter"}}'), 3, "an error"),
         (status(302, Location="http://127.0.0.1:9/"), 1, "status 302"),
         (status(200, b"x"), 3, "no reply of that API"),
         (status(200, b" " * 9_000_000), 1, "longer than"),
@@ -110,6 +115,41 @@ async def test_only_so_many_calls_are_made_at_once() -> None:
                 nursery.start_soon(model.ask, ASK)
         assert 8 == len(endpoint.asked)
         assert endpoint.most_at_once <= 2
+
+
+async def test_a_call_that_had_to_wait_for_its_turn_has_all_its_time() -> None:
+    """As many are in line as would use up one call's time by waiting."""
+
+    async def slowly(endpoint: Endpoint, wire: Wire, body: dict[str, Any]) -> None:
+        await trio.sleep(0.3)
+        await says("fine")(endpoint, wire, body)
+
+    async with open_endpoint(slowly) as endpoint:
+        model = judge_at(endpoint, limiter=trio.CapacityLimiter(1), seconds=1.2, tries=1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(7):
+                nursery.start_soon(model.ask, ASK)
+        assert 7 == len(endpoint.asked)
+
+
+async def test_a_call_that_never_has_its_turn_says_so_in_time() -> None:
+    async with open_endpoint(says("fine")) as endpoint:
+        limiter = trio.CapacityLimiter(1)
+        model = judge_at(endpoint, limiter=limiter)
+        await limiter.acquire_on_behalf_of(endpoint)
+        with trio.fail_after(6.0), pytest.raises(JudgeFailedError, match="no time"):
+            await model.ask(ASK)
+        limiter.release_on_behalf_of(endpoint)
+        assert "fine" == (await model.ask(ASK)).text
+
+
+async def test_whom_to_trust_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: read.append(1))
+    async with open_endpoint(says("fine")) as endpoint:
+        for _ in range(3):
+            await judge_at(endpoint).ask(ASK)
+    assert len(read) <= 1
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,6 @@ async def test_nothing_meets_nothing_and_a_failed_call_is_no_score() -> None:
         with pytest.raises(TemplateError):
             await RubricJudge(model=judge_at(endpoint)).judge("?", [Criterion("x", -1.0)], "y")
         assert [] == endpoint.asked
-    async with open_endpoint(says(MET), status(403), says(MET)) as endpoint:
+    async with open_endpoint(says(MET), status(401), says(MET)) as endpoint:
         with pytest.raises(JudgeFailedError):
             await RubricJudge(model=judge_at(endpoint)).judge("?", RUBRIC, "y")

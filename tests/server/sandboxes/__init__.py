@@ -1,0 +1,1 @@
+"""Sandboxes by themselves, below HTTP."""
