@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 
@@ -69,6 +70,10 @@ def pids(box: Box) -> tuple[int, int]:
     return box._init.pid(), box._lanes["first"].process.pid()
 
 
+def mount_table(box: Box) -> str:
+    return Path(f"/proc/{pids(box)[0]}/mountinfo").read_text()
+
+
 async def test_a_real_session_passes_and_each_forged_promise_does_not(
     launcher: Launcher, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +97,32 @@ async def test_a_real_session_passes_and_each_forged_promise_does_not(
         forged.setattr(posture, "_WRITABLE", frozenset({"/proc", "/tmp", "/dev/shm"}))
         with pytest.raises(PostureMismatch, match="mount /workspace"):
             check(pids(box), user)
+
+
+MANY_MOUNTS = attrs.evolve(PROFILE, name="tests-mounts", packages=("schemathesis", "matplotlib", "pandas"))
+"""With what they require these are dozens of packages, each with mounts of its own."""
+
+
+async def test_of_a_mount_table_longer_than_a_page_the_end_is_checked_too(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with launcher.open_sandbox(MANY_MOUNTS, SMALL) as box:
+        table = mount_table(box)
+        assert len(table) > 2 * 4096
+        last = table.splitlines()[-1].split()[4]
+        check(pids(box), outside_user(launcher, box))
+        monkeypatch.setitem(posture._FILE_SYSTEMS, last, "ext2")
+        with pytest.raises(PostureMismatch, match=rf"mount {last} is '\w+', not 'ext2'"):
+            check(pids(box), outside_user(launcher, box))
+
+
+async def test_a_mount_that_is_not_there_is_a_mismatch(
+    launcher: Launcher, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await trio.lowlevel.checkpoint()
+    monkeypatch.setitem(posture._FILE_SYSTEMS, "/nowhere", "tmpfs")
+    with pytest.raises(PostureMismatch, match="mount /nowhere is 'missing'"):
+        check(pids(box), outside_user(launcher, box))
 
 
 async def test_a_session_whose_posture_differs_never_comes_to_be(
