@@ -49,7 +49,7 @@ class Line:
 
     async def receive(self) -> Report | None:
         """Return the next report, None at the end of the line. Cancelling loses nothing."""
-        while True:
+        while self._socket.fileno() >= 0:  # we may have hung up after it became readable
             try:
                 packet = packets.receive(self._socket)
             except BlockingIOError:
@@ -61,6 +61,7 @@ class Line:
                 return None
             else:
                 return None if packet is None else Report(*packet)
+        return None
 
     def kept(self, operation: str, lane: str | None) -> Report | None:
         """Return and forget a report that came already, without waiting."""
