@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import attrs
 import trio
 
-from sandbox.final_state import CapturedFile, Rejected
+from sandbox.final_state import CapturedFile, Rejected, weight
 from sandbox.limits import Limits
 from sandbox.linux.openat2 import open_beneath
 
@@ -31,6 +31,9 @@ SMALL_INODES, SMALL_BYTES = 32, 256 * 1024
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 MAX_REJECTED = 1_000
 """Reasons are listed up to here; then one last entry says that there were more."""
+
+MAX_REJECTED_PATH = 512
+"""Characters of a rejected path that are kept: what a session chose to name so counts in no budget."""
 
 _CHUNK = 1 << 20
 _FILE_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -64,7 +67,7 @@ class _Walk:
 
     def reject(self, path: bytes, reason: str) -> None:
         if len(self.rejected) < MAX_REJECTED:
-            self.rejected.append(Rejected(_printable(path), reason))
+            self.rejected.append(Rejected(_printable(path)[:MAX_REJECTED_PATH], reason))
         elif len(self.rejected) == MAX_REJECTED:
             self.rejected.append(Rejected("...", "more was rejected than is listed"))
 
@@ -224,9 +227,10 @@ def _capture_file(directory: int, name: bytes, path: bytes, found: os.stat_resul
         data = _read(file, opened.st_size)
     finally:
         os.close(file)
+    text = path.decode("utf-8")
     walk.budget.files -= 1
-    walk.budget.total_bytes -= len(data)
-    walk.files[path.decode("utf-8")] = CapturedFile(data, hashlib.sha256(data).hexdigest())
+    walk.budget.total_bytes -= weight(text, len(data))
+    walk.files[text] = CapturedFile(data, hashlib.sha256(data).hexdigest())
 
 
 def _problem(path: bytes, found: os.stat_result, budget: _Budget) -> str | None:
@@ -238,17 +242,13 @@ def _problem(path: bytes, found: os.stat_result, budget: _Budget) -> str | None:
         return "hard link: the file has more than one name"
     if budget.files <= 0:
         return "too many files"
-    if found.st_size > budget.total_bytes:
-        return "too large: the final state's bytes are used up"
-    return None if _is_utf8(path) else "its name is not UTF-8"
-
-
-def _is_utf8(path: bytes) -> bool:
     try:
-        path.decode("utf-8")
+        text = path.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return "its name is not UTF-8"
+    if weight(text, found.st_size) > budget.total_bytes:
+        return "too large: the final state's bytes are used up"
+    return None
 
 
 def _read(file: int, size: int) -> bytes:
