@@ -218,7 +218,7 @@ def test_bytes_over_the_sum_are_rejected_and_what_still_fits_is_kept(top: Path) 
 
 
 def make_long_names(top: Path, count: int) -> None:
-    """Make empty files of long paths, each with the one character that makes all the others take four bytes."""
+    """Make empty files of long paths, with one character that makes all the others take four bytes."""
     folder = top / ("\N{GRINNING FACE}" + "x" * 200)
     folder.mkdir()
     for _ in range(16):

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from sandbox.errors import Gone
 from sandbox.launcher import Launcher
@@ -48,6 +49,36 @@ async def test_a_lane_that_ends_while_its_children_hold_its_pipes_is_noticed_at_
     observation = await run(box, code)
     assert Outcome.KILLED == observation.outcome
     assert time.monotonic() - started < 2
+
+
+TRICKLE = """
+import os, struct
+os.write(4, struct.pack(">I", 16 << 20))
+for _ in range(3): os.fork()
+while True: os.write(4, b" ")
+"""
+
+
+async def test_a_lane_that_trickles_its_reply_is_ended_at_the_deadline_and_nobody_waits_for_it(
+    box: Box, nursery: trio.Nursery
+) -> None:
+    longest, last = 0.0, time.monotonic()
+
+    async def look() -> None:
+        nonlocal longest, last
+        while True:
+            await trio.sleep(0.01)
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+
+    nursery.start_soon(look)
+    started = time.monotonic()
+    observation = await run(box, TRICKLE, seconds=1.0)
+    assert Outcome.TIMEOUT == observation.outcome
+    assert time.monotonic() - started < 10
+    assert longest < 1
+    nursery.cancel_scope.cancel()
+    assert 1 == await value(box, "1")
 
 
 async def test_a_lane_that_ends_between_two_calls_is_replaced_at_the_next(box: Box) -> None:
