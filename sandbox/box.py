@@ -35,7 +35,8 @@ class Box:
 
     Attributes:
         limits: the bounds in force.
-        posture: the isolation that was measured from outside before the first call.
+        posture: the isolation that it was promised. What of that can be seen from outside was compared before
+            the first call (`sandbox.posture`).
     """
 
     limits: Limits
@@ -101,10 +102,10 @@ class Box:
             turn.acquire_nowait()  # `async with` would cost a turn of the event loop even when nobody waits
         except trio.WouldBlock:
             await turn.acquire()
+        if seconds is None:
+            seconds = self.limits.call_seconds
         try:
-            observation = await self._call_on(
-                handler.lane, tool, arguments, seconds or self.limits.call_seconds
-            )
+            observation = await self._call_on(handler.lane, tool, arguments, seconds)
         finally:
             turn.release()
         if is_logged:

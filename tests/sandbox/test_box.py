@@ -191,6 +191,12 @@ async def test_a_call_that_was_cancelled_gives_the_next_one_a_fresh_process(box:
     assert await value(box, "import os; result = os.path.exists('kept')")
 
 
+async def test_a_call_that_is_given_no_time_is_over_at_once(box: Box) -> None:
+    started = trio.current_time()
+    assert Outcome.TIMEOUT == (await run(box, "import time; time.sleep(30)\n", seconds=0.0)).outcome
+    assert trio.current_time() - started < SMALL.call_seconds / 2
+
+
 async def test_a_large_argument_and_a_large_result_cross(box: Box) -> None:
     large = "é" * (2 << 20)
     assert large == (await box.call("echo", {"value": large})).value
