@@ -28,6 +28,12 @@ MAX_DEPTH = 64
 SMALL_INODES, SMALL_BYTES = 32, 256 * 1024
 """A tree this small is read where it is asked for, in less time than a worker thread takes to start."""
 
+CAPTURE_SECONDS = 120.0
+"""How long to wait for one of the threads, which others' trees may keep busy."""
+
+_MOST_THREADS = 8
+_THREADS: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("threads for captures")
+
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 MAX_REJECTED = 1_000
 """Reasons are listed up to here; then one last entry says that there were more."""
@@ -77,15 +83,18 @@ async def capture_workspace(
 ) -> tuple[dict[str, CapturedFile], tuple[Rejected, ...]]:
     """Capture the folder `workspace` of a dead session's file system, in a thread if it is not small.
 
-    Not to be cancelled half-way: call it shielded; its bounds are those of `limits`.
+    Shielded. Waits for a thread no longer than `CAPTURE_SECONDS`; what it then does has bounds, of `limits`.
 
     Raises:
-        OSError: this process, not the tree, is at fault: it has no descriptors or memory left.
+        OSError: this process, not the tree, is at fault: it has no descriptors, no memory or no thread left.
+            The tree is as it was.
     """
     if _is_small(tree):
         with contextlib.suppress(_NotSmall):
             return capture_tree(tree, b"workspace", limits, SMALL_BYTES)
-    return await trio.to_thread.run_sync(capture_tree, tree, b"workspace", limits)
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + CAPTURE_SECONDS):
+        return await trio.to_thread.run_sync(capture_tree, tree, b"workspace", limits, limiter=_threads())
+    raise OSError(errno.EAGAIN, f"no thread became free within {CAPTURE_SECONDS:g} s")
 
 
 async def close_tree(tree: int) -> None:
@@ -96,8 +105,20 @@ async def close_tree(tree: int) -> None:
     if _is_small(tree):
         os.close(tree)
         return
-    with trio.CancelScope(shield=True):  # what waits is one system call, which nothing could cut short
-        await trio.to_thread.run_sync(os.close, tree)
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + CAPTURE_SECONDS):
+        await trio.to_thread.run_sync(os.close, tree, limiter=_threads())
+        return
+    os.close(tree)  # no thread became free; rather hold everybody up than keep a dead session's memory
+
+
+def _threads() -> trio.CapacityLimiter:
+    """Return what counts our threads: those of others may be taken for as long as a disk is slow."""
+    try:
+        return _THREADS.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(_MOST_THREADS)
+        _THREADS.set(limiter)
+        return limiter
 
 
 def _is_small(tree: int) -> bool:

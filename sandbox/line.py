@@ -41,8 +41,10 @@ class Line:
     def send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
         """Send an order; a far side that is gone is noticed when waiting for its report.
 
-        Orders are few and small, so the socket's queue never fills; should it (an init that was stopped,
-        which nothing inside can do), BlockingIOError comes out and the caller ends the session.
+        Raises:
+            OSError: nothing was sent. Too many descriptors are in flight, the kernel has no memory, or the
+                socket's queue is full. Orders are few and small, so for the last the far side must have
+                been stopped, which nothing inside can do.
         """
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             packets.send(self._socket, message, descriptors)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from sandbox.errors import Gone, WouldNotStart
+from sandbox.errors import Gone, Starved, WouldNotStart
 from sandbox.observation import Ending
 from server.answers import answer, demand_room, why_not
 from server.environment import Session
@@ -210,7 +210,11 @@ class LiveSession:
                     )
                     return
                 claims = await self._claims(box, ending)
-                final_state = attrs.evolve(await box.finish(ending), claims=claims)
+                try:
+                    final_state = attrs.evolve(await box.finish(ending), claims=claims)
+                except Starved as error:
+                    self._fail("creche:overloaded", str(error))
+                    return
                 if final_state.ended_by.is_ours:
                     self._fail("session_lost", "the sandbox went down with its cage")
                 elif self.failure is None:
@@ -226,7 +230,7 @@ class LiveSession:
         except Gone as error:
             kind = "session_lost" if error.ending == Ending.CAGE_LOST else "creche:seed_failed"
             self._fail(kind, f"{error} while it was seeded")
-        except WouldNotStart as error:
+        except Starved as error:
             self._fail("provider_unavailable", str(error))
         except SeedError as error:
             self._fail("creche:seed_failed", str(error))

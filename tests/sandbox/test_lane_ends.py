@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from sandbox.errors import Gone
+from sandbox.errors import Gone, Starved
 from sandbox.launcher import Launcher
 from sandbox.observation import Ending, Outcome
+from tests.sandbox.faults import open_descriptors
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
 from tests.sandbox.kin import wait_for_file, wait_gone
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.box import Box
 
 
@@ -49,6 +55,47 @@ async def test_a_lane_that_ends_while_its_children_hold_its_pipes_is_noticed_at_
     observation = await run(box, code)
     assert Outcome.KILLED == observation.outcome
     assert time.monotonic() - started < 2
+
+
+@contextmanager
+def init_takes_no_orders(box: Box) -> Iterator[None]:
+    """Stop a box's init, and fill the line to it with orders that concern nobody."""
+    os.kill(box._init.pid(), signal.SIGSTOP)
+    try:
+        with suppress(BlockingIOError):
+            while True:
+                box._line.send({"op": "kill", "lane": "nobody's"})
+        yield
+    finally:
+        if not box.is_over:
+            os.kill(box._init.pid(), signal.SIGCONT)
+
+
+async def test_a_lane_that_cannot_be_ordered_is_refused_and_the_session_goes_on(box: Box) -> None:
+    with init_takes_no_orders(box):
+        with pytest.raises(Starved):
+            await value(box, "1", beside=True)
+        assert 1 == await value(box, "1")
+    with trio.fail_after(10):
+        while True:
+            with suppress(Starved):  # until init has read some of what fills the line
+                assert 1 == await value(box, "1", beside=True)
+                return
+            await trio.sleep(0.01)
+
+
+async def test_a_lane_that_cannot_be_ordered_to_end_ends_the_session_and_leaves_nothing(
+    launcher: Launcher,
+) -> None:
+    async with launcher.open_sandbox(PROFILE, SMALL):
+        before = open_descriptors()
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        with trio.move_on_after(0.1):
+            await run(box, "import time; time.sleep(30)")
+        with init_takes_no_orders(box), pytest.raises(Gone, match="killed"):
+            await run(box, "1")
+    async with launcher.open_sandbox(PROFILE, SMALL):
+        assert before == open_descriptors()
 
 
 TRICKLE = """
