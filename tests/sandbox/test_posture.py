@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 import trio
 
 from sandbox import posture
-from sandbox.errors import PostureMismatch
+from sandbox.errors import PostureMismatch, WouldNotStart
 from sandbox.posture import check, own_user
 from tests.sandbox.handlers import PROFILE, SMALL, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.box import Box
     from sandbox.launcher import Launcher
@@ -138,6 +139,27 @@ async def test_a_session_whose_posture_differs_never_comes_to_be(
     assert 0 == launcher.alive
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         assert 2 == await value(box, "1 + 1")
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["init", "lane"])
+@pytest.mark.parametrize("look", [check, lambda *_, **__: check((2**22 + 1,), own_user())])
+async def test_a_session_that_dies_while_it_is_checked_did_not_start_and_is_no_mismatch(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, which: int, look: Callable[..., None]
+) -> None:
+    def kill_and_look(pids: tuple[int, ...], *args: Any, **promises: Any) -> None:
+        os.kill(pids[which], signal.SIGKILL)
+        monkeypatch.setitem(
+            posture._STATUS, "Seccomp", "0"
+        )  # some of what is looked at is not there any more
+        look(pids, *args, **promises)
+
+    await launcher.warm(PROFILE)
+    monkeypatch.setattr(posture, "check", kill_and_look)
+    with pytest.raises(WouldNotStart, match="died while it was checked") as caught:
+        async with launcher.open_sandbox(PROFILE, SMALL):
+            pytest.fail("it was opened")
+    assert WouldNotStart is type(caught.value)
+    assert 0 == launcher.mismatches
 
 
 @pytest.mark.needs_root
