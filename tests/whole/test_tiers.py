@@ -123,7 +123,9 @@ def test_where_docker_forbids_namespaces_full_does_not_start_and_landlock_does_i
 def test_the_doctor_names_the_lesser_tier_where_it_can_be_had_and_tells_of_the_one_asked_for() -> None:
     doctor = (str(BIN / "creche"), "doctor", *PYTHON)
     told = deprived.run(IN_DOCKER, *doctor, COLUMNS="200")
-    assert (1, "tier: none") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
+    assert (1, "tier: full cannot be had here") == (told.returncode, told.stdout.splitlines()[-1]), (
+        told.stdout + told.stderr
+    )
     assert "a session of the tier landlock can be had here as it is: --set tier=landlock" in told.stdout
     told = deprived.run(IN_DOCKER, *doctor, "--set", "tier=landlock", COLUMNS="200")
     assert (0, "tier: landlock") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
