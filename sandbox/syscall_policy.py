@@ -147,9 +147,8 @@ _LOOPBACK_OPTIONS = {
     6: (*range(11), 12, 18, 25),  # TCP: delay, keep-alive, retries; not ULP, repair, MD5, congestion
     41: (0, 16, 23, 25, 26, 49, 51, 66, 67),  # IPv6: the same; not ADDRFORM, not multicast
 }
-"""Level to options that ordinary servers and clients set, and to 0, as above. The rest is the kernel's least trodden ground: TLS
-within TCP, encapsulation, source filters, packet tables, all of UDP's."""
-
+"""Level to options that ordinary servers and clients set, and to 0, as above. The rest is the kernel's least
+trodden ground: TLS within TCP, encapsulation, source filters, packet tables, all of UDP's."""
 
 _HUGE_PAGES = {"mmap": (3, 0x40000), "memfd_create": (1, 0x4)}
 """Name to the place of the flags, and the flag for huge pages: they are the host's reserve, in no group's

@@ -125,6 +125,12 @@ async def test_failed_carries_its_value_out(box: Box) -> None:
     )
 
 
+async def test_an_exception_that_is_only_called_failed_is_described(box: Box) -> None:
+    code = "class Failed(Exception): value = 'forged'\nraise Failed('why')\n"
+    observation = await run(box, code)
+    assert (Outcome.ERROR, None, "Failed: why") == (observation.outcome, observation.value, observation.error)
+
+
 async def test_writing_into_a_broken_pipe_is_an_exception_as_in_any_python(box: Box) -> None:
     code = (
         "import os\n"
