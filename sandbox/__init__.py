@@ -11,7 +11,7 @@ Knows no HTTP and no rewards. Five kinds of process take part::
       ├─ keeper      builds the root file system, unshares, then only waits for the zygote    inside/cage.py
       │    └─ zygote     PID 1 of the cage's PID namespace; imports done; forks sessions      inside/zygote.py
       │         └─ init      PID 1 of the session's own PID namespace, in its own user,       inside/init.py
-      │              │       mount, IPC, UTS, cgroup (and network) namespaces
+      │              │       mount, IPC, UTS, cgroup and network namespaces
       │              │  SEQPACKET socket "line", the lifeline: start a lane, a lane ended. EOF means exit.
       │              └─ lanes    one process per kind of tool, forked by init; hostile from     inside/lane.py
       │                          its first call on. Pipes: requests, replies, stdout, stderr.
@@ -36,8 +36,8 @@ capture it has no part.
 
 **What is believed.** Init and zygote are ours and run no model code. They hold no secrets all the same, and
 what they say is about their own doing only (a process started, a process ended). A lane is hostile: its
-replies are bounded, parsed strictly, and count as data. Nothing in a lane's reach is a UNIX socket, so it
-cannot be handed, nor hand over, a descriptor.
+replies are bounded, parsed strictly, and count as data. No UNIX socket in a lane's reach leads out of its
+session, so no descriptor can be handed in or out.
 
 **Why a zygote.** Starting Python costs 10 to 15 ms, importing numpy 110 ms more; forking a process that has
 done both costs one or two. Forking is only sound from a single-threaded process: the server is not one, so it

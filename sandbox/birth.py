@@ -22,6 +22,9 @@ from sandbox.pidfd import HeldProcess
 from sandbox.pipes import LanePipes, open_lane_pipes
 from sandbox.profile import Profile
 
+DYING_SECONDS = 1.0
+"""How long a session that is not as it should be may take to turn out to be a dying one."""
+
 _NO_DESCRIPTORS = (
     "no descriptors left for a session; raise the limit (ulimit -n) or have fewer sessions at once"
 )
@@ -88,7 +91,7 @@ async def start_box(
                 on_failure.callback(lane.process.close)
                 if cage.shows_files:
                     cage.show(birth, tree)
-                _check(birth, lane, user, group, promised)
+                await _check(birth, lane, user, group, promised)
                 await _await_shown(birth, tree)
             except BaseException:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
@@ -164,7 +167,7 @@ def _init(birth: Birth) -> HeldProcess:
     return birth.init
 
 
-def _check(
+async def _check(
     birth: Birth, lane: Lane, user: SessionUser | None, group: Group | None, promised: posture.Posture
 ) -> None:
     outside = posture.own_user() if user is None else user.outside
@@ -176,11 +179,38 @@ def _check(
             group=None if group is None else group.name,
             locks=promised.locks,
         )
-    except (OSError, KeyError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise Exhausted(_NO_DESCRIPTORS) from None
-        msg = f"the session's posture could not be measured: {error}; it was killed"
-        raise PostureMismatch(msg) from None
+        mismatch = _not_measured(error)
+    except KeyError as error:
+        mismatch = _not_measured(error)
+    except PostureMismatch as error:
+        mismatch = error
+    else:
+        return
+    if await _is_dying(_init(birth), lane.process):
+        msg = "the session died while it was checked; perhaps it has too little memory"
+        raise WouldNotStart(msg)
+    raise mismatch
+
+
+def _not_measured(error: Exception) -> PostureMismatch:
+    return PostureMismatch(f"the session's posture could not be measured: {error}; it was killed")
+
+
+async def _is_dying(*processes: HeldProcess) -> bool:
+    """Whether one of them ends by itself now: who dies lets go of namespaces and filters before that."""
+    with trio.move_on_after(DYING_SECONDS):
+        async with trio.open_nursery() as nursery:
+
+            async def watch(process: HeldProcess) -> None:
+                await process.wait_ended()
+                nursery.cancel_scope.cancel()
+
+            for process in processes:
+                nursery.start_soon(watch, process)
+    return any(process.has_ended() for process in processes)
 
 
 async def _await_shown(birth: Birth, tree: int) -> None:

@@ -17,7 +17,7 @@ from sandbox.cage import GONE_SECONDS, Birth, Cage
 from sandbox.call_log import CallLog
 from sandbox.capture import capture_workspace, close_tree
 from sandbox.cgroups import Group
-from sandbox.errors import Exhausted, Gone
+from sandbox.errors import Gone, Starved
 from sandbox.final_state import FinalState, Usage
 from sandbox.lane import Exchange, Lane
 from sandbox.lane_orders import ORDER_SECONDS, end_lane, start_lane
@@ -35,7 +35,8 @@ class Box:
 
     Attributes:
         limits: the bounds in force.
-        posture: the isolation that was measured from outside before the first call.
+        posture: the isolation that it was promised. What of that can be seen from outside was compared before
+            the first call (`sandbox.posture`).
     """
 
     limits: Limits
@@ -86,7 +87,7 @@ class Box:
 
         Raises:
             Gone: the sandbox has ended, or ended during the call by no fault of the guest's.
-            Exhausted: there are no descriptors left for a new lane. Trying again later may succeed.
+            Starved: there are no descriptors left for a new lane. Trying again later may succeed.
             KeyError: the profile has no such handler.
             sandbox.frames.FrameError: the arguments are too large. Nothing was sent.
 
@@ -101,10 +102,10 @@ class Box:
             turn.acquire_nowait()  # `async with` would cost a turn of the event loop even when nobody waits
         except trio.WouldBlock:
             await turn.acquire()
+        if seconds is None:
+            seconds = self.limits.call_seconds
         try:
-            observation = await self._call_on(
-                handler.lane, tool, arguments, seconds or self.limits.call_seconds
-            )
+            observation = await self._call_on(handler.lane, tool, arguments, seconds)
         finally:
             turn.release()
         if is_logged:
@@ -144,8 +145,10 @@ class Box:
             raise Gone(await self.wait_ended())
         lane = self._lanes.get(name)
         if lane is not None and lane.is_torn:
-            await self._end_lane(lane)
+            status = await self._end_lane(lane)
             lane.close()
+            if status is None:
+                raise Gone(await self.wait_ended())
             lane = await self._start_lane(name)
             lane.reset_untold = True
         return lane or await self._start_lane(name)
@@ -160,8 +163,8 @@ class Box:
 
     async def _end_lane(self, lane: Lane) -> int | None:
         """End the lane's processes and return its status; None when the box had to be ended for it."""
+        end = await end_lane(self._line, lane.name)
         self._lanes.pop(lane.name, None)
-        end = await end_lane(self._line, lane)
         if end is None:
             await self.end()
             return None
@@ -227,31 +230,31 @@ class Box:
 
         Raises:
             Gone: the block that the sandbox was opened in was left before.
-            Exhausted: this process has no descriptors or memory left to capture with. The box is dead, and
-                finishing it may succeed later.
+            Starved: there are no descriptors, no memory or no thread to capture with, or its processes are
+                not gone in time. The box is dead or dying, and finishing it may succeed later.
         """
         async with self._finishing:
             if self._final is not None:
                 return self._final
             if self._tree < 0:
                 raise Gone(await self.wait_ended())
-            # Shielded, for half a capture is none; end() has a deadline of its own, the capture has bounds.
-            with trio.CancelScope(shield=True):
-                await self.end(ending)
-                self._final = await self._capture()
-        assert self._final is not None  # noqa: S101 - nothing can cancel a shielded block without a deadline
-        return self._final
+            await self.end(ending)  # shielded, as the capture is, and each with a deadline
+            self._final = await self._capture(self._ending or ending)
+            return self._final
 
-    async def _capture(self) -> FinalState:
+    async def _capture(self, ending: Ending) -> FinalState:
+        if not self._birth.dead.is_set():
+            msg = f"the processes of the session were not gone within {GONE_SECONDS:.0f} s"
+            raise Starved(msg)
         try:
             files, rejected = await capture_workspace(self._tree, self.limits)
         except OSError as error:
             msg = f"the final state could not be captured: {error}"
-            raise Exhausted(msg) from None
+            raise Starved(msg) from None
         return FinalState(
             files=files,
             rejected=rejected,
-            ended_by=await self.wait_ended(),
+            ended_by=ending,
             calls=tuple(self._log.records),
             log_bytes=self._log.size,
             usage=Usage(
@@ -269,12 +272,11 @@ class Box:
 
     async def aclose(self) -> None:
         """End it if it lives, and let go of everything of it. Shielded, with deadlines."""
-        with trio.CancelScope(shield=True):
-            await self.end(Ending.CLOSED)
-            with trio.move_on_after(ORDER_SECONDS):
-                for turn in list(self._turns.values()):
-                    async with turn:  # a call of another task has noticed the end by then
-                        pass
+        await self.end(Ending.CLOSED)
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
+            for turn in list(self._turns.values()):
+                async with turn:  # a call of another task has noticed the end by then
+                    pass
         for lane in self._lanes.values():
             lane.close()
         self._lanes.clear()

@@ -1,8 +1,7 @@
 """From a `Profile` to the exact contents of a cage: what is mounted where, copied, linked, set.
 
 The plan is plain data, made by the server before any privilege is used, and carried out by
-`sandbox.inside.cage`. What a session can
-read is exactly what is listed here:
+`sandbox.inside.cage`. What a session can read is exactly what is listed here:
 
 ==================================  =====================================================================
 /usr (and /bin, /lib… as they are)  the host's, read-only: shells, tools, shared libraries

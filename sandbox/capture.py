@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import attrs
 import trio
 
-from sandbox.final_state import CapturedFile, Rejected
+from sandbox.final_state import CapturedFile, Rejected, weight
 from sandbox.limits import Limits
 from sandbox.linux.openat2 import open_beneath
 
@@ -28,9 +28,18 @@ MAX_DEPTH = 64
 SMALL_INODES, SMALL_BYTES = 32, 256 * 1024
 """A tree this small is read where it is asked for, in less time than a worker thread takes to start."""
 
+CAPTURE_SECONDS = 120.0
+"""How long to wait for one of the threads, which others' trees may keep busy."""
+
+_MOST_THREADS = 8
+_THREADS: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("threads for captures")
+
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 MAX_REJECTED = 1_000
 """Reasons are listed up to here; then one last entry says that there were more."""
+
+MAX_REJECTED_PATH = 512
+"""Characters of a rejected path that are kept: what a session chose to name so counts in no budget."""
 
 _CHUNK = 1 << 20
 _FILE_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -64,7 +73,7 @@ class _Walk:
 
     def reject(self, path: bytes, reason: str) -> None:
         if len(self.rejected) < MAX_REJECTED:
-            self.rejected.append(Rejected(_printable(path), reason))
+            self.rejected.append(Rejected(_printable(path)[:MAX_REJECTED_PATH], reason))
         elif len(self.rejected) == MAX_REJECTED:
             self.rejected.append(Rejected("...", "more was rejected than is listed"))
 
@@ -74,15 +83,18 @@ async def capture_workspace(
 ) -> tuple[dict[str, CapturedFile], tuple[Rejected, ...]]:
     """Capture the folder `workspace` of a dead session's file system, in a thread if it is not small.
 
-    Not to be cancelled half-way: call it shielded; its bounds are those of `limits`.
+    Shielded. Waits for a thread no longer than `CAPTURE_SECONDS`; what it then does has bounds, of `limits`.
 
     Raises:
-        OSError: this process, not the tree, is at fault: it has no descriptors or memory left.
+        OSError: this process, not the tree, is at fault: it has no descriptors, no memory or no thread left.
+            The tree is as it was.
     """
     if _is_small(tree):
         with contextlib.suppress(_NotSmall):
             return capture_tree(tree, b"workspace", limits, SMALL_BYTES)
-    return await trio.to_thread.run_sync(capture_tree, tree, b"workspace", limits)
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + CAPTURE_SECONDS):
+        return await trio.to_thread.run_sync(capture_tree, tree, b"workspace", limits, limiter=_threads())
+    raise OSError(errno.EAGAIN, f"no thread became free within {CAPTURE_SECONDS:g} s")
 
 
 async def close_tree(tree: int) -> None:
@@ -93,8 +105,20 @@ async def close_tree(tree: int) -> None:
     if _is_small(tree):
         os.close(tree)
         return
-    with trio.CancelScope(shield=True):  # what waits is one system call, which nothing could cut short
-        await trio.to_thread.run_sync(os.close, tree)
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + CAPTURE_SECONDS):
+        await trio.to_thread.run_sync(os.close, tree, limiter=_threads())
+        return
+    os.close(tree)  # no thread became free; rather hold everybody up than keep a dead session's memory
+
+
+def _threads() -> trio.CapacityLimiter:
+    """Return what counts our threads: those of others may be taken for as long as a disk is slow."""
+    try:
+        return _THREADS.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(_MOST_THREADS)
+        _THREADS.set(limiter)
+        return limiter
 
 
 def _is_small(tree: int) -> bool:
@@ -224,9 +248,10 @@ def _capture_file(directory: int, name: bytes, path: bytes, found: os.stat_resul
         data = _read(file, opened.st_size)
     finally:
         os.close(file)
+    text = path.decode("utf-8")
     walk.budget.files -= 1
-    walk.budget.total_bytes -= len(data)
-    walk.files[path.decode("utf-8")] = CapturedFile(data, hashlib.sha256(data).hexdigest())
+    walk.budget.total_bytes -= weight(text, len(data))
+    walk.files[text] = CapturedFile(data, hashlib.sha256(data).hexdigest())
 
 
 def _problem(path: bytes, found: os.stat_result, budget: _Budget) -> str | None:
@@ -238,17 +263,13 @@ def _problem(path: bytes, found: os.stat_result, budget: _Budget) -> str | None:
         return "hard link: the file has more than one name"
     if budget.files <= 0:
         return "too many files"
-    if found.st_size > budget.total_bytes:
-        return "too large: the final state's bytes are used up"
-    return None if _is_utf8(path) else "its name is not UTF-8"
-
-
-def _is_utf8(path: bytes) -> bool:
     try:
-        path.decode("utf-8")
+        text = path.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return "its name is not UTF-8"
+    if weight(text, found.st_size) > budget.total_bytes:
+        return "too large: the final state's bytes are used up"
+    return None
 
 
 def _read(file: int, size: int) -> bytes:

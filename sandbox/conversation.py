@@ -1,8 +1,8 @@
 """One ask at a time over a stream: who may speak, until when, and what a broken rule means.
 
-The far side is hostile. It may answer late, never, twice, with another's id, with garbage, or not read what
-it is sent. There are
-four results of asking, and only the first leaves the conversation usable:
+The far side is hostile. It may answer late, never, twice, with another's id, with garbage, a byte at a time,
+or not read what it is sent. There are four results of asking, and only the first leaves the conversation
+usable:
 
 * a `Reply` with the asked id;
 * `Silence`, when the deadline passed: the same question may be waited for again (after an interrupt, say),
@@ -98,6 +98,7 @@ class Conversation:
             Silence, HungUp, Incoherent: see above.
         """
         with trio.CancelScope(deadline=deadline):
+            is_in_parts = False
             while True:
                 try:
                     message = self._reader.next_message()
@@ -105,6 +106,9 @@ class Conversation:
                     raise Incoherent(str(error)) from None
                 if message is not None:
                     return self._accept(message)
+                if is_in_parts:  # a stream that always has a little more need never make us wait
+                    await trio.lowlevel.checkpoint()
+                is_in_parts = True
                 try:
                     data = await self._stream.receive_some(_CHUNK)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -292,7 +292,7 @@ async def missing(python: str | None) -> list[Finding]:
     return [finding for finding in findings if finding.status == "no" and finding.cause]
 
 
-def tier_of(findings: list[Finding], wanted: Tier = "full") -> Tier:
-    """Return the tier that these findings allow: the one that was wanted, or none at all."""
+def tier_of(findings: list[Finding], wanted: Tier = "full") -> Tier | None:
+    """Return the tier that these findings allow: the one that was wanted; None where it cannot be had."""
     needed = findings if wanted == "full" else findings[-1:]
-    return "none" if any(finding.status == "no" for finding in needed) else wanted
+    return None if any(finding.status == "no" for finding in needed) else wanted

@@ -5,6 +5,7 @@
     │   ├── Unsupported    this machine or configuration cannot give it: says what is missing and the remedy
     │   ├── PostureMismatch  what is in force, seen from outside, is not what the tier promises
     │   └── Exhausted      the machine has run out of something (descriptors, processes, memory, disk)
+    ├── Starved            the machine has run out of something that a living or ended sandbox needs
     ├── Gone               the sandbox has ended; `ending` says how; no further call can succeed
     └── Busy               a call is already in flight on that lane (a bug of the caller)
 
@@ -33,6 +34,13 @@ class PostureMismatch(WouldNotStart):
 
 class Exhausted(WouldNotStart):
     """The host ran out of a resource while starting a session. Trying again later may succeed."""
+
+
+class Starved(SandboxError):
+    """The host ran out of a resource that a sandbox, once started, needed. Trying again later may succeed.
+
+    The sandbox is as it was. No `WouldNotStart`, for that says that nothing is left.
+    """
 
 
 class Gone(SandboxError):

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 
 import attrs
 
 from sandbox.observation import CallRecord, Ending
+
+
+def weight(path: str, data_bytes: int) -> int:
+    """Return what a file counts against `limits.final_state_bytes`: its content, and its path in memory.
+
+    A path may be 16 KiB long, and one character in it can make each of the others take four bytes.
+    """
+    return data_bytes + sys.getsizeof(path)
 
 
 @attrs.frozen
@@ -20,7 +29,7 @@ class CapturedFile:
 
 @attrs.frozen
 class Rejected:
-    """Something in the tree that was not captured: its path (escaped to UTF-8) and the reason."""
+    """Something in the tree that was not captured: the beginning of its path (as UTF-8) and the reason."""
 
     path: str
     reason: str
@@ -79,8 +88,9 @@ class FinalState:
 
     @property
     def size(self) -> int:
-        """How many bytes of memory it takes, about: the files and the log."""
-        return self.log_bytes + sum(len(captured.data) for captured in self.files.values())
+        """How many bytes of memory it takes, about: the files, what was rejected, and the log."""
+        kept = sum(weight(path, len(captured.data)) for path, captured in self.files.items())
+        return self.log_bytes + kept + sum(weight(each.path, 0) for each in self.rejected)
 
     @property
     def digest(self) -> str:

@@ -1,9 +1,9 @@
 """Length-prefixed frames, without I/O: bytes in, whole messages out.
 
 A frame is four bytes, the big-endian length of what follows, and then that many bytes of UTF-8 JSON which
-must be one object. Both ends bound the length before they buffer anything, so a hostile
-header costs its reader nothing. There is no way to find the next frame after a bad one, on
-purpose: whoever sees `FrameError` must end the conversation.
+must be one object. Both ends bound the length before they buffer anything, so a hostile header costs its
+reader nothing. There is no way to find the next frame after a bad one, on purpose: whoever sees `FrameError`
+must end the conversation.
 
 Runs on both sides of the cage, so it imports the standard library only.
 """
@@ -26,13 +26,13 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 
 MAX_DEPTH = 100
 """Objects and lists within one another. A message that can be read here must be writable elsewhere, further
-down a stack or in a
-Python that recurses less deeply: else a guest could choose an error of ours."""
+down a stack or in a Python that recurses less deeply: else a guest could choose an error of ours."""
 
 MAX_VALUES = 250_000
 """Values in one message. Sixteen megabytes of ``[],[],…`` would be half a gigabyte once read, and seconds in
 which a server reads nothing else."""
 
+_TOO_DEEP = f"a message is nested deeper than {MAX_DEPTH}"
 _MAX_DEPTH_ERRORS = (RecursionError, ValueError)
 
 
@@ -48,7 +48,10 @@ def encode(message: dict[str, Any], max_bytes: int) -> bytes:
             more than `MAX_VALUES`.
         TypeError, ValueError: the message is not JSON.
     """
-    body = json.dumps(message, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    try:
+        body = json.dumps(message, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    except RecursionError:
+        raise FrameError(_TOO_DEEP) from None
     if len(body) > max_bytes:
         msg = f"a message of {len(body)} bytes is over the bound of {max_bytes}"
         raise FrameError(msg)
@@ -91,8 +94,7 @@ def _check_depth(message: dict[str, Any], body: bytes) -> None:
         ]
         if not level:
             return
-    msg = f"a message is nested deeper than {MAX_DEPTH}"
-    raise FrameError(msg)
+    raise FrameError(_TOO_DEEP)
 
 
 def _inner(outer: Any) -> Iterable[Any]:

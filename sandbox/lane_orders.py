@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import attrs
 import trio
 
-from sandbox.errors import Exhausted
+from sandbox.errors import Starved
 from sandbox.lane import Lane
 from sandbox.line import Line
 from sandbox.pidfd import HeldProcess
@@ -35,40 +37,42 @@ async def start_lane(line: Line, name: str) -> Lane | None:
     Shielded, with `ORDER_SECONDS` as its deadline.
 
     Raises:
-        Exhausted: this process has no descriptors for it. The session goes on without the lane.
+        Starved: there are no descriptors for it, here or on the way. The session goes on without the lane.
     """
-    try:
-        pipes = open_lane_pipes()
-    except OSError as error:
-        msg = f"no descriptors left for a lane: {error}"
-        raise Exhausted(msg) from None
-    try:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
+    with ExitStack() as on_failure:
+        try:
+            pipes = open_lane_pipes()
+            on_failure.callback(pipes.close)
             line.send({"op": "start", "lane": name}, pipes.far)
-            pipes.close_far()
+        except OSError as error:
+            msg = f"no descriptors left for a lane: {error}"
+            raise Starved(msg) from None
+        pipes.close_far()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
             report = await line.wait_for(("started", "refused"), name)
-            if report is not None and report.message["op"] == "started":
-                if report.descriptors:
-                    return Lane(name, pipes, HeldProcess(report.descriptors[0]))
-                line.send({"op": "kill", "lane": name})
-                await line.wait_for(("ended",), name)
+            if report is None or report.message["op"] == "refused":
+                return None
+            if report.descriptors:
+                on_failure.pop_all()
+                return Lane(name, pipes, HeldProcess(report.descriptors[0]))
+            if await end_lane(line, name) is not None:
                 msg = "no descriptor left for a lane's process"
-                raise Exhausted(msg)  # noqa: TRY301 - the pipes must be closed on this road, too
-    except BaseException:
-        pipes.close()
-        raise
-    pipes.close()
+                raise Starved(msg)
     return None
 
 
-async def end_lane(line: Line, lane: Lane) -> LaneEnd | None:
+async def end_lane(line: Line, name: str) -> LaneEnd | None:
     """Have init kill the lane's processes; return how its own ended once that is reaped.
 
-    None when that did not happen within `ORDER_SECONDS`: the session is to be ended. Shielded.
+    None when it took no order, or that did not happen within `ORDER_SECONDS`: the session is to be ended.
+    Shielded.
     """
     with trio.CancelScope(shield=True, deadline=trio.current_time() + ORDER_SECONDS):
-        line.send({"op": "kill", "lane": lane.name})
-        report = await line.wait_for(("ended",), lane.name)
+        try:
+            line.send({"op": "kill", "lane": name})
+        except OSError:
+            return None
+        report = await line.wait_for(("ended",), name)
         if report is not None:
             return LaneEnd(report.message["status"], report.message["out_of_memory"])
     return None

@@ -47,7 +47,7 @@ class Limits:
         flood_bytes: what one stream of one call may print before the call is stopped as `output_limit`.
         log_bytes: the log of calls, in memory. What calls brought back is left out of it first, the oldest
             before the others, then arguments; a log with no room for one more name ends the calls.
-        final_state_bytes: content captured after death.
+        final_state_bytes: content captured after death, and the paths of its files, in memory.
         final_state_files: files captured after death.
     """
 

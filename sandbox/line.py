@@ -41,15 +41,17 @@ class Line:
     def send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
         """Send an order; a far side that is gone is noticed when waiting for its report.
 
-        Orders are few and small, so the socket's queue never fills; should it (an init that was stopped,
-        which nothing inside can do), BlockingIOError comes out and the caller ends the session.
+        Raises:
+            OSError: nothing was sent. Too many descriptors are in flight, the kernel has no memory, or the
+                socket's queue is full. Orders are few and small, so for the last the far side must have
+                been stopped, which nothing inside can do.
         """
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             packets.send(self._socket, message, descriptors)
 
     async def receive(self) -> Report | None:
         """Return the next report, None at the end of the line. Cancelling loses nothing."""
-        while True:
+        while self._socket.fileno() >= 0:  # we may have hung up after it became readable
             try:
                 packet = packets.receive(self._socket)
             except BlockingIOError:
@@ -61,6 +63,7 @@ class Line:
                 return None
             else:
                 return None if packet is None else Report(*packet)
+        return None
 
     def kept(self, operation: str, lane: str | None) -> Report | None:
         """Return and forget a report that came already, without waiting."""

@@ -16,8 +16,7 @@ class LaneStream(trio.abc.Stream):
     """Requests out through one pipe, replies in through another.
 
     Like a `trio.StapledStream` of two `trio.lowlevel.FdStream`, but what can be done at once is done without
-    a turn
-    of the event loop: a warm call is two small transfers, and two turns are a fifth of its cost.
+    a turn of the event loop: a warm call is two small transfers, and two turns are a fifth of its cost.
     """
 
     def __init__(self, requests: int, replies: int) -> None:
@@ -71,7 +70,7 @@ class LanePipes:
         talk: our side of requests and replies.
         stdout, stderr: our side of the streams.
         far: the far side's descriptors, in the order in which a lane takes them; closed once they have been
-        sent.
+            sent.
     """
 
     talk: LaneStream

@@ -8,7 +8,7 @@ difference from what the tier promises is a `PostureMismatch`, and the session d
 One promise cannot be seen from outside: the kernel shows nobody whether a Landlock domain is in force. Where
 a tier rests on it, each lane tries it before it answers (`sandbox.inside.confinement`).
 
-The whole check is about twenty small reads; `scripts/bench` states its cost.
+The whole check is a few dozen small reads; `scripts/bench` states its cost.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sandbox.tiers import MEANS, Tier
 _NAMESPACES = ("user", "pid", "mnt", "ipc", "uts", "cgroup", "net")
 _WRITABLE = frozenset({"/workspace", "/tmp", "/dev/shm", "/proc"})
 _FILE_SYSTEMS = {"/workspace": "tmpfs", "/tmp": "tmpfs", "/dev/shm": "tmpfs", "/proc": "proc"}
+_CHUNK = 1 << 16
 _STATUS = {
     "NoNewPrivs": "1",
     "Seccomp": "2",
@@ -138,10 +139,13 @@ def _mismatch(pid: int, what: str, wanted: object, found: object) -> PostureMism
 
 def _read(path: str) -> str:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    parts: list[bytes] = []
     try:
-        return os.read(file, 1 << 16).decode()
+        while part := os.read(file, _CHUNK):  # the kernel gives out a page of a long table at a time
+            parts.append(part)
     finally:
         os.close(file)
+    return b"".join(parts).decode()
 
 
 def _status_rows(pid: int | str) -> list[str]:
@@ -195,9 +199,11 @@ def _check_maps(pid: int, outside_user: int) -> None:
 
 
 def _check_mounts(pid: int, shown_by: str | None) -> None:
+    wanting = {"/", *_FILE_SYSTEMS}
     for row in _read(f"/proc/{pid}/mountinfo").splitlines():
         fields = row.split()
         point, options = fields[4], fields[5].split(",")
+        wanting.discard(point)
         if "nosuid" not in options:
             raise _mismatch(pid, f"mount {point}", "nosuid", fields[5])
         if point not in _WRITABLE and "ro" not in options:
@@ -207,3 +213,5 @@ def _check_mounts(pid: int, shown_by: str | None) -> None:
         wanted = _FILE_SYSTEMS.get(point, kind if is_shared else shown_by)
         if wanted not in (kind, None):
             raise _mismatch(pid, f"mount {point}", wanted, kind)
+    if wanting:
+        raise _mismatch(pid, f"mount {min(wanting)}", "there", "missing")

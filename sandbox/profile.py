@@ -42,8 +42,7 @@ class Profile:
             itself runs on. It is seen read-only at a neutral path.
         site_packages: a folder of third-party packages, mounted whole and read-only; None for none.
         packages: distributions of the *server's* environment to let in, with what they require. Only their
-        own
-            folders are mounted: the environment may hold data sets, and a session must not read those.
+            own folders are mounted: the environment may hold data sets, and a session must not read those.
         preload: modules the zygote imports once, so that sessions have them for nothing.
         network: ``"none"``, or ``"loopback"`` for a network namespace of its own with lo up.
         handlers: what sessions can be asked to run. The first one's lane is started with the session.

@@ -142,7 +142,13 @@ _SOCKET_OPTIONS = (
 )  # fmt: skip
 _SOL_SOCKET = 1
 _SOCKET_KIND = 0xF  # the rest of the word are flags
-_LEVELS_LOOPBACK = (0, 6, 17, 41)  # IP, TCP, UDP, IPv6
+_LOOPBACK_OPTIONS = {
+    0: (0, 1, 2, 8, 10, 11, 12, 13, 24),  # IP: service, hops, addresses, errors; not multicast, not options
+    6: (*range(11), 12, 18, 25),  # TCP: delay, keep-alive, retries; not ULP, repair, MD5, congestion
+    41: (0, 16, 23, 25, 26, 49, 51, 66, 67),  # IPv6: the same; not ADDRFORM, not multicast
+}
+"""Level to options that ordinary servers and clients set, and to 0, as above. The rest is the kernel's least
+trodden ground: TLS within TCP, encapsulation, source filters, packet tables, all of UDP's."""
 
 _HUGE_PAGES = {"mmap": (3, 0x40000), "memfd_create": (1, 0x4)}
 """Name to the place of the flags, and the flag for huge pages: they are the host's reserve, in no group's
@@ -270,5 +276,6 @@ def _socket_rules(*, loopback: bool) -> Iterator[Rule]:
         yield errno.EAFNOSUPPORT, name, (0, "GT", highest)
     for option in _SOCKET_OPTIONS:
         yield None, "setsockopt", (1, "EQ", _SOL_SOCKET), (2, "EQ", option)
-    for level in _LEVELS_LOOPBACK if loopback else ():
-        yield None, "setsockopt", (1, "EQ", level)
+    for level, options in _LOOPBACK_OPTIONS.items() if loopback else ():
+        for option in options:
+            yield None, "setsockopt", (1, "EQ", level), (2, "EQ", option)

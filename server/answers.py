@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from sandbox.errors import Exhausted, Gone
+from sandbox.errors import Gone, Starved
 from sandbox.frames import FrameError
 from sandbox.observation import Ending
 from server.errors import (
@@ -35,7 +35,7 @@ MAX_CALLS = 32
 
 _LOST = "The sandbox of this session was lost through no fault of yours. The session cannot be continued."
 _LOG_FULL = "This session has made as many calls as its log can hold. It takes no more, but can be verified."
-_OVERLOADED = "The server is short of resources, through no fault of yours. Try the same again in a moment."
+OVERLOADED = "The server is short of resources, through no fault of yours. Try the same again in a moment."
 
 
 def demand_room(box: Box, calling: int) -> None:
@@ -68,9 +68,9 @@ async def answer(
         body = dump(environment.reply(tool, observation))
     except Gone as error:
         return refusal(SessionLost(_LOST)) if error.ending == Ending.CAGE_LOST else None
-    except Exhausted as error:
+    except Starved as error:
         log.warning("call refused", session=session, tool=tool, reason=str(error))
-        raise Overloaded(_OVERLOADED) from None
+        raise Overloaded(OVERLOADED) from None
     except FrameError:
         problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
         return refusal(InvalidBody([problem]))

@@ -54,9 +54,9 @@ def main(settings: Settings) -> int:
     console.print(_table(findings))
     _print_remedies(console, findings)
     tier = tier_of(findings, settings.tier)
-    if settings.tier == "full" and tier == "none":
+    if settings.tier == "full" and tier is None:
         lesser = trio.run(try_session, settings.python, "landlock")
         if lesser.status == "yes":
             console.print(_LESSER, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"tier: {tier}", style="bold")
-    return 0 if findings[-1].status == "yes" and tier == settings.tier else 1
+    console.print(f"tier: {tier or f'{settings.tier} cannot be had here'}", style="bold")
+    return 0 if findings[-1].status == "yes" and tier is not None else 1

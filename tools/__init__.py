@@ -22,8 +22,13 @@ it then tidies up within about a second is kept, and after that its process is k
 
 Who runs where::
 
-    registry (schema, shapes, docstring)           both sides
-    python (cell, figures), bash (shell), files    inside; their `Tool` objects are read on the server
+    registry (schema, shapes, docstring)           both sides: what a tool is, and what it takes
+    python (cell, figures), bash (shell, anonymous), files, database
+                                                   inside; their `Tool` objects are read on the server
+    commands, transfer, variables                  inside: errands of the server's own, shown to no model
+    judging                                        server only: the roles of verifiers' sandboxes
+    judging_*                                      inside those; what each does stands in `judging`
+    plain (plain_form, plain_reader, plain_writer) both sides: values on the way between such sandboxes
     shipping (source, usersource, literals)        server only: how tools get inside
     shipped                                        server only: the tools above, by name
 

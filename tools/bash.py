@@ -33,6 +33,7 @@ def bash(state: dict[str, Any], command: str) -> dict[str, Any]:
 
     Raises:
         ValueError: the command holds a NUL character or a lone surrogate. Nothing of it was run.
+        OSError: no shell could be started, or there is no room for the command. Nothing of it was run.
         Failed: the deadline came: ``exit_code`` is 130 if the shell was kept, else None.
     """
     if "\0" in command:
@@ -48,11 +49,9 @@ def bash(state: dict[str, Any], command: str) -> dict[str, Any]:
         shell = state["bash"] = Shell()
     try:
         answer = shell.run(script)
-    except BaseException:
-        del state["bash"]  # it was killed
-        raise
-    if answer.shell_ended:
-        del state["bash"]
+    finally:
+        if shell.has_ended:
+            del state["bash"]
     value: dict[str, Any] = {"exit_code": answer.exit_code}
     if answer.shell_ended:
         value["shell_reset"] = True

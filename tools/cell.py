@@ -2,8 +2,7 @@
 
 Each cell is compiled under a file name of its own, ``<cell 1>`` and so on, and its lines are given to
 `linecache`, so that tracebacks of this and of later cells show the source. The namespace is a real module and
-is
-``sys.modules["__main__"]``, so pickling, dataclasses and ``if __name__ == "__main__"`` work.
+is ``sys.modules["__main__"]``, so pickling, dataclasses and ``if __name__ == "__main__"`` work.
 
 A cell is arbitrary code. What it does to its own names is its own affair; what it does to the process
 (replacing sys.stdout, closing stdin, forking, changing what SIGINT does) is put right when it ends, so that

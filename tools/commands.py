@@ -12,12 +12,17 @@ gets into the output of a later command.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
+import struct
 import subprocess
+import termios
 from typing import Any
 
+from tools.anonymous import anonymous_file, fill
+from tools.files import absolute
 from tools.registry import tool
 from tools.shell import exit_descriptor
 
@@ -36,23 +41,23 @@ def run_command(state: dict[str, Any], command: str, cwd: str, env: dict[str, st
     Args:
         state: what lasts in the lane; nothing does.
         command: may be a script of many lines.
-        cwd: where it starts.
+        cwd: where it starts; relative to /workspace.
         env: what it has in its environment beside what the lane has.
 
     Returns:
         ``{"exit_code": n}``, 128+n for a shell that a signal ended.
 
     Raises:
-        OSError: it could not be started: there is no such folder, say.
+        OSError: it could not be started: there is no such folder, say, or no room for a long script.
         ValueError: the command or the environment holds a NUL character, or what is no Unicode text.
     """
     script = command.encode("utf-8")
     with contextlib.ExitStack() as stack:
         arguments, passed = ["bash", "-c", command], list[int]()
         if len(script) > _LONGEST_ARGUMENT and b"\0" not in script:
-            file = os.memfd_create("command", 0)
+            file = anonymous_file()
             stack.callback(os.close, file)
-            os.write(file, script)
+            fill(file, script)
             arguments, passed = ["bash", f"/proc/self/fd/{file}"], [file]
         streams: dict[int, int] = {}
         ends: list[int] = []
@@ -69,7 +74,7 @@ def run_command(state: dict[str, Any], command: str, cwd: str, env: dict[str, st
                 stdin=subprocess.DEVNULL,
                 stdout=ends[0],
                 stderr=ends[1],
-                cwd=cwd,
+                cwd=absolute(cwd),
                 env={**os.environ, **env},
                 pass_fds=passed,
                 start_new_session=True,
@@ -112,19 +117,20 @@ def _wait(process: subprocess.Popen[bytes], streams: dict[int, int]) -> int:
 
 
 def _drain(streams: dict[int, int]) -> None:
-    """Pass on what is there, and wait for no more."""
+    """Pass on what is there now, and no more: what runs in the background may never stop printing."""
     for reading, target in streams.items():
-        while _pass_on(reading, target):
-            pass
+        waiting = struct.unpack("i", fcntl.ioctl(reading, termios.FIONREAD, bytes(4)))[0]
+        while waiting > 0 and (passed := _pass_on(reading, target, min(waiting, _CHUNK))):
+            waiting -= passed
 
 
-def _pass_on(reading: int, target: int) -> bool:
-    """Copy what is there; say whether there may be more."""
+def _pass_on(reading: int, target: int, most: int = _CHUNK) -> int:
+    """Copy what is there, `most` bytes of it; return how many."""
     try:
-        data = os.read(reading, _CHUNK)
+        data = os.read(reading, most)
     except BlockingIOError:
-        return False
+        return 0
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(target, rest) :]
-    return bool(data)
+    return len(data)

@@ -191,8 +191,8 @@ def list_files(state: dict[str, Any], path: str = ".") -> dict[str, Any]:
 
     Returns:
         ``{"outcome": "ok", "files": [..]}``: names relative to `path`, sorted, folders with a ``/`` at the
-        end. With
-        ``"truncated": true`` these are the first `LIST_ENTRIES`. Bytes that are no UTF-8 come as U+FFFD.
+        end. With ``"truncated": true`` these are the first `LIST_ENTRIES`. Bytes that are no UTF-8 come as
+        U+FFFD.
 
     Raises:
         OSError: there is no such folder, or it may not be read. Folders further down that may not be are left
@@ -200,13 +200,13 @@ def list_files(state: dict[str, Any], path: str = ".") -> dict[str, Any]:
     """
     found: list[str] = []
     with plainly(path):
-        rest = _entries(_absolute(path))
+        rest = _entries(absolute(path))
     while rest and len(found) <= LIST_ENTRIES:
         name = rest.pop()
         found.append(name)
         if name.endswith("/"):
             with contextlib.suppress(OSError):  # closed to us, just removed, or too deep for a path
-                rest.extend(name + each for each in _entries(os.path.join(_absolute(path), name)))
+                rest.extend(name + each for each in _entries(os.path.join(absolute(path), name)))
     names = [os.fsencode(name).decode("utf-8", "replace") for name in found[:LIST_ENTRIES]]
     answer: dict[str, Any] = {"outcome": "ok", "files": names}
     if len(found) > LIST_ENTRIES:
@@ -238,7 +238,7 @@ def _read(path: str, limit: int) -> bytes:
 def _write(path: str, data: bytes) -> dict[str, Any]:
     """Make `data` the content of the regular file at `path`."""
     with plainly(path):
-        os.makedirs(os.path.dirname(_absolute(path)), exist_ok=True)
+        os.makedirs(os.path.dirname(absolute(path)), exist_ok=True)
     # Not O_TRUNC: what is opened is emptied only when it is known to be a regular file.
     with regular(path, os.O_WRONLY | os.O_CREAT) as descriptor:
         os.ftruncate(descriptor, 0)
@@ -252,7 +252,7 @@ def _write(path: str, data: bytes) -> dict[str, Any]:
 def regular(path: str, flags: int) -> Generator[int, None, None]:
     """Open `path` if it is a regular file; what fails meanwhile is told plainly."""
     with plainly(path):
-        descriptor = os.open(_absolute(path), flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
+        descriptor = os.open(absolute(path), flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
         try:
             mode = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(mode):
@@ -264,7 +264,12 @@ def regular(path: str, flags: int) -> Generator[int, None, None]:
             os.close(descriptor)
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """Return where `path` really lies, as relative ones and those below /workspace go into the workspace.
+
+    Raises:
+        ValueError: it holds a NUL character.
+    """
     if "\0" in path:
         msg = "the path holds a NUL character"
         raise ValueError(msg)

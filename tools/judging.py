@@ -4,7 +4,6 @@
   (`judging_program`).
 * **Candidate**: hold a candidate's functions and call them with plain data (`judging_candidate`).
 * **Judge**: run a data set's test, in which the candidate is only a proxy (`judging_test`).
-
 * **Unittest**: run one test of a data set with the candidate in its own process, for tests that need its
   objects: the one role in which the two meet (`judging_unittest`).
 * **Database**, **math** and **pattern**: read what must not be read on the server (`tools.database`,

@@ -101,11 +101,13 @@ def call_candidate(
 
     Returns:
         ``{"kind": "value", "value": text}``, ``{"kind": "raise", "type", "message"}``,
-        ``{"kind": "timeout"}``, or
-        ``{"kind": "refused", "reason"}`` when the result is no plain data. With it ``"arguments"``, a new
-        text, when the call has changed one of them.
+        ``{"kind": "timeout"}``, or ``{"kind": "refused", "reason"}`` when the result or an argument is no
+        plain data. With it ``"arguments"``, a new text, when the call has changed one of them.
     """
-    args, kwargs = plain.loads(arguments)
+    try:
+        args, kwargs = plain.loads(arguments)
+    except plain.PlainError as error:
+        return {"kind": "refused", "reason": f"an argument: {error}"}
     try:
         with _bounded(cpu_seconds):
             value = _find(state, name)(*args, **kwargs)

@@ -1,9 +1,8 @@
 """Plain data as JSON, with the types that Python tests compare kept apart.
 
 A verifier that runs a candidate's function elsewhere can only bring back data. Plain JSON would bring back
-too
-little: it makes a tuple a list, ``{1: 2}`` a ``{"1": 2}`` and has no sets, bytes or nan. So values are
-    written like this::
+too little: it makes a tuple a list, ``{1: 2}`` a ``{"1": 2}`` and has no sets, bytes or nan. So values are
+written like this::
 
     None, bool, str                 themselves
     int                             itself below 2**63 in size, else ["i", "-0x..."]

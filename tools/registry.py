@@ -36,6 +36,8 @@ class Failed(Exception):
         value: any JSON value, as a tool would return it.
     """
 
+    carries_value = True  # what `sandbox.inside.lane` knows it by: that one cannot import us
+
     def __init__(self, value: Any) -> None:
         """Carry `value` to whoever called the tool."""
         super().__init__(value)

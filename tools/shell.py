@@ -31,6 +31,8 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from tools.anonymous import anonymous_file, fill
+
 _FIRST_DESCRIPTOR = 60
 """Descriptors that bash inherits start here: clear of 0 to 9, for scripts, and of bash's own from 10 on."""
 
@@ -69,7 +71,7 @@ class Answer:
 
 
 class Shell:
-    """One bash process. It must not be used after an answer that says `shell_ended`."""
+    """One bash process. It must not be used once it `has_ended`."""
 
     def __init__(self) -> None:
         """Start it, in the current directory, with our stdout and stderr.
@@ -84,7 +86,7 @@ class Shell:
         with contextlib.ExitStack() as on_failure:
             self._status, status = _pipe()
             on_failure.callback(os.close, self._status)
-            self._command = _high(_anonymous_file())
+            self._command = _high(anonymous_file())
             on_failure.callback(os.close, self._command)
             stderr = _high(os.dup(2))
             try:
@@ -109,13 +111,17 @@ class Shell:
     def run(self, script: bytes) -> Answer:
         """Run `script` in the shell and wait until it is through.
 
+        Raises:
+            OSError: there is no room for the script. Nothing of it was run, and the shell is as it was.
+
         Deadline:
             A ``KeyboardInterrupt`` meanwhile interrupts the script, not the shell, and is turned into an
             `Answer`. If the script does not end within `_INTERRUPT_SECONDS` the shell's whole session is
             killed.
         """
+        fill(self._command, script)
         try:
-            self._start(script)
+            self._start()
             return self._wait(None) or Answer(None)
         except KeyboardInterrupt:
             return self._interrupt()
@@ -123,12 +129,15 @@ class Shell:
             self._kill()
             raise
 
-    def _start(self, script: bytes) -> None:
+    @property
+    def has_ended(self) -> bool:
+        """Whether a call has seen its end, or brought it about."""
+        return self._process.returncode is not None
+
+    def _start(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._status, 4096):  # what a command may have forged is not to answer for the next
                 pass
-        os.ftruncate(self._command, 0)
-        os.pwrite(self._command, script, 0)
         lines, self._first_lines = self._first_lines + self._run_lines, b""
         assert self._process.stdin is not None  # noqa: S101  (Popen was told PIPE)
         with contextlib.suppress(BrokenPipeError):  # ended between two calls: waiting finds out
@@ -222,17 +231,6 @@ def _pipe() -> tuple[int, int]:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     return reading, _high(writing)
-
-
-def _anonymous_file() -> int:
-    """Return a file without a name, of memory if possible: a full disk must not end the shell."""
-    try:
-        return os.memfd_create("command")
-    except OSError:
-        import tempfile  # no lane pays for what is rarely used
-
-        with tempfile.TemporaryFile() as file:
-            return os.dup(file.fileno())
 
 
 def exit_descriptor(pid: int) -> int | None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from tools.bash import bash
-from tools.files import edit_file, list_files, read_file, write_bytes, write_file
+from tools.files import edit_file, list_files, read_file, write_file
 from tools.python import python
 from tools.registry import Tool, ToolError
 
 SHIPPED = {each.name: each for each in (python, bash, read_file, write_file, edit_file, list_files)}
 """Tool name to tool, in the order in which models are shown them."""
-
-UPLOAD = write_bytes
-"""How the server itself puts bytes into a session; never shown to a model."""
 
 
 def shipped(name: str) -> Tool:

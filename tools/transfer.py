@@ -7,7 +7,7 @@ import os
 import stat
 from typing import Any
 
-from tools.files import plainly, regular
+from tools.files import absolute, plainly, regular
 from tools.registry import tool
 
 PIECE_BYTES = 4 * 1024 * 1024
@@ -30,7 +30,7 @@ def put_piece(state: dict[str, Any], path: str, offset: int, data: str) -> dict[
     content = base64.b64decode(data)
     if not offset:
         with plainly(path):
-            os.makedirs(os.path.dirname(os.path.join("/workspace", path)), exist_ok=True)
+            os.makedirs(os.path.dirname(absolute(path)), exist_ok=True)
     with regular(path, os.O_WRONLY | os.O_CREAT) as descriptor:
         os.ftruncate(descriptor, offset)
         os.lseek(descriptor, offset, os.SEEK_SET)
@@ -73,6 +73,6 @@ def make_folder(state: dict[str, Any], path: str) -> dict[str, Any]:
         OSError: it could not be made.
     """
     with plainly(path):
-        full = os.path.join("/workspace", path)
+        full = absolute(path)
         os.makedirs(full, exist_ok=True)
         return {"is_folder": stat.S_ISDIR(os.stat(full).st_mode)}

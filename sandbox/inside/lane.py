@@ -182,7 +182,8 @@ def _call(
     except BaseException as raised:  # noqa: BLE001 - whatever it is, it is the call's outcome
         outcome, value = (
             "error",
-            getattr(raised, "value", None) if type(raised).__name__ == "Failed" else None,
+            # `tools.registry.Failed` sets the mark, and cannot be imported here.
+            getattr(raised, "value", None) if getattr(type(raised), "carries_value", False) else None,
         )
         error = None if value is not None else _describe(raised)
     _flush()

@@ -1,9 +1,8 @@
 """Mounting: the classic call for new file systems, the descriptor-based calls for trees.
 
 A tree taken by `clone_tree` is a mount that hangs nowhere yet. It is reached by its descriptor, so the
-directories above
-it need not be accessible to whoever attaches it: that is how an interpreter below a private home directory
-gets into a cage.
+directories above it need not be accessible to whoever attaches it: that is how an interpreter below a private
+home directory gets into a cage.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from sandbox.linux import calls
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECUREBITS = 28
@@ -40,11 +39,6 @@ def _prctl(option: int, a: int = 0, b: int = 0, *, what: str) -> None:
 def set_dumpable(*, dumpable: bool) -> None:
     """Set whether the same user may trace this process, and whether its /proc entry is its user's."""
     _prctl(_PR_SET_DUMPABLE, int(dumpable), what="PR_SET_DUMPABLE")
-
-
-def die_with_parent(signal_number: int) -> None:
-    """Ask for `signal_number` when the thread that forked this process ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal_number, what="PR_SET_PDEATHSIG")
 
 
 def adopt_orphans() -> None:

@@ -1,8 +1,7 @@
 """Loading a seccomp filter that was compiled elsewhere.
 
 Compiling needs libseccomp and takes a millisecond; it is done once, by the server (`sandbox.syscall_filter`).
-Here the finished
-program is handed to the kernel, which copies it: a few microseconds per session.
+Here the finished program is handed to the kernel, which copies it: a few microseconds per session.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from sandbox.errors import Gone, WouldNotStart
+from sandbox.errors import Gone, Starved, WouldNotStart
 from sandbox.frames import FrameError
-from server.errors import ClientError, NoSandbox, SessionOver, ShuttingDown, TooLong
+from server.answers import OVERLOADED
+from server.errors import ClientError, NoSandbox, Overloaded, SessionOver, ShuttingDown, TooLong
 from server.http.incidents import reply_to
 from server.http.wire import Reply, refusal
 from server.logs import get_logger
@@ -161,7 +162,7 @@ class LiveSandbox:
             return
         try:
             await self._open()
-        except WouldNotStart as error:
+        except (WouldNotStart, Starved) as error:
             self.failure = NoSandbox(str(error))
         finally:
             self._ground.slots.release_on_behalf_of(self)
@@ -196,6 +197,9 @@ class LiveSandbox:
             reply = await errand(box)
         except Gone as error:
             reply = refusal(SessionOver(f"the sandbox is over ({error.ending})"))
+        except Starved as error:
+            log.warning("errand refused", sandbox=self.id, reason=str(error))
+            reply = refusal(Overloaded(OVERLOADED))
         except FrameError:
             reply = refusal(TooLong("the arguments are too long"))
         except Exception as error:  # noqa: BLE001  # a bug: this errand's only

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from sandbox.errors import Gone, WouldNotStart
+from sandbox.errors import Gone, Starved
 from sandbox.observation import Ending
 from server.environment import Session
 from server.errors import Failure
@@ -36,7 +36,7 @@ async def prepare(
     except Gone as error:
         kind = "session_lost" if error.ending == Ending.CAGE_LOST else "creche:seed_failed"
         return Failure(kind, f"{error} while it was seeded")
-    except WouldNotStart as error:
+    except Starved as error:
         return Failure("provider_unavailable", str(error))
     except SeedError as error:
         return Failure("creche:seed_failed", str(error))

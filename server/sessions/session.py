@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from sandbox.errors import WouldNotStart
+from sandbox.errors import Starved, WouldNotStart
 from sandbox.observation import Ending
 from server.answers import answer, demand_room, why_not
 from server.errors import Failure, NoSuchTool, Overloaded
@@ -227,7 +227,11 @@ class LiveSession:
                     )
                     return
                 claims = await self._claims(box, ending)
-                final_state = attrs.evolve(await box.finish(ending), claims=claims)
+                try:
+                    final_state = attrs.evolve(await box.finish(ending), claims=claims)
+                except Starved as error:
+                    self._fail("creche:overloaded", str(error))
+                    return
                 if final_state.ended_by.is_ours:
                     self._fail("session_lost", "the sandbox went down with its cage")
                 elif self.failure is None:

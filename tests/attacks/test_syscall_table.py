@@ -103,6 +103,11 @@ IOCTL = {0x5401, 0x5402, 0x5403, 0x5404, 0x540F, 0x5410, 0x5413, 0x5414, 0x541B,
          0x40049409, 0x4020940D, 0x80086601, 0x40086602, 0xC020660B}  # fmt: skip
 FCNTL = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16, 36, 37, 38, 1025, 1030, 1031, 1032, 1033, 1034}
 SOCKET_OPTIONS = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 16, 18, 19, 20, 21, 29, 34, 35}
+LOOPBACK_OPTIONS = {
+    0: {0, 1, 2, 8, 10, 11, 12, 13, 24},
+    6: {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 18, 25},
+    41: {0, 16, 23, 25, 26, 49, 51, 66, 67},
+}
 RLIMITS, RLIMIT_CORE = 16, 4
 
 
@@ -122,8 +127,9 @@ def expected(name: str, arguments: tuple[int, ...], *, loopback: bool, cgroup: b
     if name in ("socket", "socketpair"):
         return ALLOW if a in ({1, 2, 10} if loopback else {1}) else EAFNOSUPPORT
     if name == "setsockopt":
-        levels = {0, 6, 17, 41} if loopback else set[int]()
-        return ALLOW if (b == 1 and c in SOCKET_OPTIONS) or b in levels else ENOSYS
+        return (
+            ALLOW if c in {**(LOOPBACK_OPTIONS if loopback else {}), 1: SOCKET_OPTIONS}.get(b, ()) else ENOSYS
+        )
     if name == "preadv2":
         return ENOTSUP if arguments[5] & 8 else ALLOW
     if name == "memfd_create":
@@ -153,7 +159,7 @@ DECIDING = {  # the places of the arguments that decide
     "preadv2": (5,),
     "sched_setattr": (0,), "sched_setparam": (0,), "sched_setscheduler": (0,),
 }  # fmt: skip
-SMALL = tuple(range(-2, 64))
+SMALL = tuple(range(-2, 72))
 
 
 def values(program: Program, places: int) -> list[int]:

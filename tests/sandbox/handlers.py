@@ -17,6 +17,8 @@ SOURCE = '''
 class Failed(Exception):
     """Carries a value out, as the one in `tools.registry` does."""
 
+    carries_value = True
+
     def __init__(self, value):
         super().__init__(value)
         self.value = value

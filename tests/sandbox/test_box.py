@@ -125,6 +125,12 @@ async def test_failed_carries_its_value_out(box: Box) -> None:
     )
 
 
+async def test_an_exception_that_is_only_called_failed_is_described(box: Box) -> None:
+    code = "class Failed(Exception): value = 'forged'\nraise Failed('why')\n"
+    observation = await run(box, code)
+    assert (Outcome.ERROR, None, "Failed: why") == (observation.outcome, observation.value, observation.error)
+
+
 async def test_writing_into_a_broken_pipe_is_an_exception_as_in_any_python(box: Box) -> None:
     code = (
         "import os\n"
@@ -189,6 +195,12 @@ async def test_a_call_that_was_cancelled_gives_the_next_one_a_fresh_process(box:
     assert Outcome.OK == observation.outcome
     assert observation.interpreter_reset == (observation.value is False)
     assert await value(box, "import os; result = os.path.exists('kept')")
+
+
+async def test_a_call_that_is_given_no_time_is_over_at_once(box: Box) -> None:
+    started = trio.current_time()
+    assert Outcome.TIMEOUT == (await run(box, "import time; time.sleep(30)\n", seconds=0.0)).outcome
+    assert trio.current_time() - started < SMALL.call_seconds / 2
 
 
 async def test_a_large_argument_and_a_large_result_cross(box: Box) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 import time
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 
 import attrs
 import pytest
 
-from sandbox.capture import MAX_DEPTH, MAX_REJECTED, capture_tree
+from sandbox.capture import MAX_DEPTH, MAX_REJECTED, MAX_REJECTED_PATH, capture_tree
 from sandbox.final_state import CapturedFile
 from sandbox.limits import Limits
 from tests.sandbox.faults import open_descriptors
@@ -207,11 +209,42 @@ def test_files_over_the_count_are_rejected_in_order_of_path(top: Path) -> None:
 
 
 def test_bytes_over_the_sum_are_rejected_and_what_still_fits_is_kept(top: Path) -> None:
-    for name, size in (("a", 60), ("b", 60), ("c", 40), ("d", 1), ("e", 0)):
+    own = sys.getsizeof("a")
+    for name, size in (("a", 6000), ("b", 6000), ("c", 4000), ("d", 1), ("e", 0)):
         (top / name).write_bytes(b"x" * size)
-    found = capture(top, Limits(final_state_bytes=100))
+    found = capture(top, Limits(final_state_bytes=10_000 + 3 * own))
     assert ["a", "c", "e"] == list(found.files)
     assert {"b", "d"} == set(found.rejected)
+
+
+def make_long_names(top: Path, count: int) -> None:
+    """Make empty files of long paths, with one character that makes all the others take four bytes."""
+    folder = top / ("\N{GRINNING FACE}" + "x" * 200)
+    folder.mkdir()
+    for _ in range(16):
+        folder /= "x" * 200
+        folder.mkdir()
+    for number in range(count):
+        (folder / f"{number:03}").touch()
+
+
+def test_names_count_too_so_empty_files_cannot_fill_our_memory(top: Path) -> None:
+    make_long_names(top, 200)
+    tracemalloc.start()
+    found = capture(top, Limits(final_state_bytes=100_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0 < len(found.files) < 10
+    assert sum(map(sys.getsizeof, found.files)) <= 100_000
+    assert peak < 1_000_000
+
+
+def test_of_a_rejected_path_its_beginning_is_kept(top: Path) -> None:
+    make_long_names(top, 1)
+    found = capture(top, Limits(final_state_bytes=1))
+    (path,) = found.rejected
+    assert MAX_REJECTED_PATH == len(path)
+    assert path.startswith("\N{GRINNING FACE}xxx")
 
 
 def test_what_is_kept_has_its_bytes_and_their_digest(top: Path) -> None:

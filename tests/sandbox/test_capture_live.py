@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 import trio
 
-from sandbox.capture import MAX_DEPTH
+from sandbox import capture
+from sandbox.capture import MAX_DEPTH, SMALL_INODES
+from sandbox.errors import Starved
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from sandbox.launcher import Launcher
 
@@ -81,14 +84,15 @@ async def nobody_waits() -> AsyncIterator[None]:
 
 
 LARGE = attrs.evolve(
-    SMALL, memory_bytes=768 << 20, disk_bytes=512 << 20, disk_inodes=130_000, final_state_bytes=256 << 20
+    SMALL, memory_bytes=768 << 20, disk_bytes=512 << 20, disk_inodes=130_000, final_state_bytes=257 << 20
 )
+HOLE = 256 << 20
 
 
 @pytest.mark.parametrize(
     "code",
     [
-        f"open('hole', 'wb').truncate({LARGE.final_state_bytes})",
+        f"open('hole', 'wb').truncate({HOLE})",
         "for i in range(120_000): open(f'/tmp/{i}', 'wb').write(b'x' * 4096)\n",
     ],
     ids=["a file that is one large hole", "a hundred thousand files"],
@@ -99,7 +103,54 @@ async def test_nobody_waits_while_a_session_is_captured_and_cleared_away(
     async with nobody_waits(), launcher.open_sandbox(PROFILE, LARGE) as box:
         await value(box, code)
         final = await box.finish()
-    assert sum(len(file.data) for file in final.files.values()) in (0, LARGE.final_state_bytes)
+    assert sum(len(file.data) for file in final.files.values()) in (0, HOLE)
+
+
+@contextmanager
+def no_free_thread(limiter: trio.CapacityLimiter) -> Iterator[None]:
+    """Have others hold all that `limiter` gives out."""
+    others = [object() for _ in range(int(limiter.available_tokens))]
+    for other in others:
+        limiter.acquire_on_behalf_of_nowait(other)
+    try:
+        yield
+    finally:
+        for other in others:
+            limiter.release_on_behalf_of(other)
+
+
+MANY_FILES = f"for i in range({SMALL_INODES}): open(str(i), 'w').write(str(i))"
+
+
+async def test_a_capture_does_not_wait_for_threads_of_others(launcher: Launcher) -> None:
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        await value(box, MANY_FILES)
+        with no_free_thread(trio.to_thread.current_default_thread_limiter()), trio.fail_after(20):
+            assert SMALL_INODES == len((await box.finish()).files)
+
+
+async def test_a_capture_that_gets_no_thread_in_time_is_an_error_and_can_be_tried_again(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "CAPTURE_SECONDS", 0.2)
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        await value(box, MANY_FILES)
+        late = pytest.raises(Starved, match=r"no thread became free within 0\.2 s")
+        with no_free_thread(capture._threads()), late:
+            await box.finish()
+        assert SMALL_INODES == len((await box.finish()).files)
+
+
+async def test_a_tree_is_let_go_of_without_a_thread_too(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture, "CAPTURE_SECONDS", 0.2)
+    with no_free_thread(capture._threads()):
+        async with launcher.open_sandbox(PROFILE, SMALL) as box:
+            await value(box, MANY_FILES)
+            tree = box._tree
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(tree)
 
 
 async def test_a_session_cannot_make_what_an_inode_budget_forbids(launcher: Launcher) -> None:

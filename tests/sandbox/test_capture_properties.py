@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from sys import getsizeof
 from typing import Any
 
 import attrs
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.capture import MAX_DEPTH, capture_tree
+from sandbox.capture import MAX_DEPTH, MAX_REJECTED_PATH, capture_tree
 from sandbox.inside.plain import remove_tree
 from sandbox.limits import Limits
 from tests.sandbox.faults import open_descriptors
@@ -78,7 +79,7 @@ TOPS = st.dictionaries(NAMES, TREES, max_size=6)
 LIMITS = st.builds(
     Limits,
     final_state_files=st.integers(1, 12),
-    final_state_bytes=st.sampled_from([1, 60, 5000, 1 << 21]),
+    final_state_bytes=st.sampled_from([1, 150, 5000, 1 << 21]),
 )
 
 
@@ -132,7 +133,7 @@ class Expected:
             elif self.is_to_be_kept(found, shown):
                 content = path.read_bytes()
                 self.files[shown.decode()] = sha256(content).hexdigest()
-                self.bytes_kept += len(content)
+                self.bytes_kept += len(content) + getsizeof(shown.decode())
             else:
                 self.refused.add(shown)
 
@@ -141,8 +142,8 @@ class Expected:
             stat.S_ISREG(found.st_mode)
             and found.st_nlink == 1
             and len(self.files) < self.limits.final_state_files
-            and self.bytes_kept + found.st_size <= self.limits.final_state_bytes
             and shown.decode("utf-8", "replace").encode() == shown
+            and self.bytes_kept + found.st_size + getsizeof(shown.decode()) <= self.limits.final_state_bytes
         )
 
 
@@ -173,5 +174,7 @@ def test_whatever_a_tree_holds_is_captured_as_the_rules_say(
     assert expected.files == {path: file.sha256 for path, file in files.items()}
     assert all(file.sha256 == sha256(file.data).hexdigest() for file in files.values())
     assert list(files) == sorted(files)
-    printed = sorted(path.decode("utf-8", "backslashreplace") for path in expected.refused)
+    printed = sorted(
+        path.decode("utf-8", "backslashreplace")[:MAX_REJECTED_PATH] for path in expected.refused
+    )
     assert printed == [entry.path for entry in rejected]

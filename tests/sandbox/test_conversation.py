@@ -56,6 +56,46 @@ async def test_silence_then_a_late_reply(
     assert not conversation.is_open
 
 
+class Trickle(trio.abc.Stream):
+    """Announces the longest reply there may be, and then has one more byte of it at any time."""
+
+    def __init__(self) -> None:
+        self._next = struct.pack(">I", frames.MAX_REPLY_BYTES)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        data, self._next = self._next, b" "
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    async def wait_send_all_might_not_block(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_reply_that_comes_a_byte_at_a_time_holds_up_neither_others_nor_the_deadline(
+    nursery: trio.Nursery,
+) -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    nursery.start_soon(take_turns)
+    conversation = Conversation(Trickle())
+    await ask(conversation)
+    with pytest.raises(Silence):
+        await conversation.reply(trio.current_time() + 0.1)
+    assert turns > 10
+    nursery.cancel_scope.cancel()
+
+
 async def test_half_a_reply_before_the_deadline_is_not_lost(
     pair: tuple[Conversation, Memory], autojump_clock: MockClock
 ) -> None:

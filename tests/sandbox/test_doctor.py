@@ -122,7 +122,9 @@ NOTHING_WORKS: dict[str, tuple[Without, str, str]] = {
 @pytest.mark.parametrize(("without", "cause", "remedy"), NOTHING_WORKS.values(), ids=NOTHING_WORKS)
 def test_what_stands_in_the_way_of_a_session_is_named(without: Without, cause: str, remedy: str) -> None:
     told = deprived.run(without, CRECHE, "doctor", COLUMNS="200", KUBERNETES_SERVICE_HOST="10.0.0.1")
-    assert (1, "tier: none") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
+    assert (1, "tier: full cannot be had here") == (told.returncode, told.stdout.splitlines()[-1]), (
+        told.stdout + told.stderr
+    )
     rows = told.stdout.splitlines()
     place = next((place for place, row in enumerate(rows) if row.startswith(cause)), None)
     assert place is not None, told.stdout
@@ -181,7 +183,7 @@ def test_in_a_container_an_ordinary_user_is_pointed_to_the_containers_own_bound(
 def test_with_dockers_own_profiles_the_lesser_tier_is_offered_and_never_taken() -> None:
     container = Without(seccomp=DOCKER_DEFAULT, hidden=DOCKER_HIDDEN, read_only=DOCKER_READ_ONLY)
     told = doctor(container)
-    assert (1, "tier: none") == (told.returncode, told.stdout.splitlines()[-1])
+    assert (1, "tier: full cannot be had here") == (told.returncode, told.stdout.splitlines()[-1])
     assert "a session of the tier landlock can be had here as it is: --set tier=landlock" in told.stdout
     wanted = doctor(container, "--set", "tier=landlock")
     assert (0, "tier: landlock") == (wanted.returncode, wanted.stdout.splitlines()[-1])

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
-from sandbox.errors import Gone
+from sandbox.errors import Gone, Starved
 from sandbox.launcher import Launcher
 from sandbox.observation import Ending, Outcome
+from tests.sandbox.faults import open_descriptors
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
 from tests.sandbox.kin import wait_for_file, wait_gone
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sandbox.box import Box
 
 
@@ -48,6 +55,77 @@ async def test_a_lane_that_ends_while_its_children_hold_its_pipes_is_noticed_at_
     observation = await run(box, code)
     assert Outcome.KILLED == observation.outcome
     assert time.monotonic() - started < 2
+
+
+@contextmanager
+def init_takes_no_orders(box: Box) -> Iterator[None]:
+    """Stop a box's init, and fill the line to it with orders that concern nobody."""
+    os.kill(box._init.pid(), signal.SIGSTOP)
+    try:
+        with suppress(BlockingIOError):
+            while True:
+                box._line.send({"op": "kill", "lane": "nobody's"})
+        yield
+    finally:
+        if not box.is_over:
+            os.kill(box._init.pid(), signal.SIGCONT)
+
+
+async def test_a_lane_that_cannot_be_ordered_is_refused_and_the_session_goes_on(box: Box) -> None:
+    with init_takes_no_orders(box):
+        with pytest.raises(Starved):
+            await value(box, "1", beside=True)
+        assert 1 == await value(box, "1")
+    with trio.fail_after(10):
+        while True:
+            with suppress(Starved):  # until init has read some of what fills the line
+                assert 1 == await value(box, "1", beside=True)
+                return
+            await trio.sleep(0.01)
+
+
+async def test_a_lane_that_cannot_be_ordered_to_end_ends_the_session_and_leaves_nothing(
+    launcher: Launcher,
+) -> None:
+    async with launcher.open_sandbox(PROFILE, SMALL):
+        before = open_descriptors()
+    async with launcher.open_sandbox(PROFILE, SMALL) as box:
+        with trio.move_on_after(0.1):
+            await run(box, "import time; time.sleep(30)")
+        with init_takes_no_orders(box), pytest.raises(Gone, match="killed"):
+            await run(box, "1")
+    async with launcher.open_sandbox(PROFILE, SMALL):
+        assert before == open_descriptors()
+
+
+TRICKLE = """
+import os, struct
+os.write(4, struct.pack(">I", 16 << 20))
+for _ in range(3): os.fork()
+while True: os.write(4, b" ")
+"""
+
+
+async def test_a_lane_that_trickles_its_reply_is_ended_at_the_deadline_and_nobody_waits_for_it(
+    box: Box, nursery: trio.Nursery
+) -> None:
+    longest, last = 0.0, time.monotonic()
+
+    async def look() -> None:
+        nonlocal longest, last
+        while True:
+            await trio.sleep(0.01)
+            now = time.monotonic()
+            longest, last = max(longest, now - last), now
+
+    nursery.start_soon(look)
+    started = time.monotonic()
+    observation = await run(box, TRICKLE, seconds=1.0)
+    assert Outcome.TIMEOUT == observation.outcome
+    assert time.monotonic() - started < 10
+    assert longest < 1
+    nursery.cancel_scope.cancel()
+    assert 1 == await value(box, "1")
 
 
 async def test_a_lane_that_ends_between_two_calls_is_replaced_at_the_next(box: Box) -> None:

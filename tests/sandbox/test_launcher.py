@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from sandbox import launcher as launcher_module
-from sandbox.errors import Exhausted, Unsupported, WouldNotStart
+from sandbox.errors import Exhausted, Starved, Unsupported, WouldNotStart
 from sandbox.host import Host
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.profile import Handler, Profile
@@ -214,7 +214,7 @@ async def test_a_lane_for_which_there_are_no_descriptors_is_refused_and_the_sess
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         await value(box, "kept = 1\n")
         with descriptors_left(left):
-            with suppress(Exhausted):
+            with suppress(Starved):
                 await value(box, "1", beside=True)
             assert 1 == await value(box, "kept")
         assert 1 == await value(box, "1", beside=True)
@@ -226,6 +226,6 @@ async def test_a_final_state_is_whole_or_an_error_and_never_short_of_our_own_fau
 ) -> None:
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         await value(box, "import os; os.makedirs('a/b'); open('a/b/c', 'w').write('x')\n")
-        with descriptors_left(left), suppress(Exhausted):
+        with descriptors_left(left), suppress(Starved):
             assert ["a/b/c"] == list((await box.finish()).files)
         assert ["a/b/c"] == list((await box.finish()).files)

@@ -55,6 +55,29 @@ async def test_our_own_end_ends_a_wait(ends: tuple[Line, socket.socket]) -> None
     assert [None] == ended
 
 
+@pytest.mark.parametrize("_", range(20))  # whether who receives or who closes runs first is Trio's dice
+async def test_hanging_up_in_the_tick_in_which_a_report_came_is_no_error(
+    ends: tuple[Line, socket.socket], _: int
+) -> None:
+    line, far = ends
+    ended: list[object] = []
+
+    async def wait() -> None:
+        report = await line.receive()
+        ended.append(report and report.message)
+
+    near, other = packets.pair()
+    with near, other:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await wait_all_tasks_blocked()
+            packets.send(far, {"op": "ended"})
+            packets.send(other, {})
+            await trio.lowlevel.wait_readable(near)
+            line.close()
+    assert ended in ([None], [{"op": "ended"}])
+
+
 async def test_a_report_for_another_is_kept_for_it(ends: tuple[Line, socket.socket]) -> None:
     line, far = ends
     got: dict[str, object] = {}

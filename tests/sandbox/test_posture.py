@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 
 from sandbox import posture
-from sandbox.errors import PostureMismatch
+from sandbox.errors import PostureMismatch, WouldNotStart
 from sandbox.posture import check, own_user
 from tests.sandbox.handlers import PROFILE, SMALL, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.box import Box
     from sandbox.launcher import Launcher
@@ -69,6 +71,10 @@ def pids(box: Box) -> tuple[int, int]:
     return box._init.pid(), box._lanes["first"].process.pid()
 
 
+def mount_table(box: Box) -> str:
+    return Path(f"/proc/{pids(box)[0]}/mountinfo").read_text()
+
+
 async def test_a_real_session_passes_and_each_forged_promise_does_not(
     launcher: Launcher, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +100,32 @@ async def test_a_real_session_passes_and_each_forged_promise_does_not(
             check(pids(box), user)
 
 
+MANY_MOUNTS = attrs.evolve(PROFILE, name="tests-mounts", packages=("schemathesis", "matplotlib", "pandas"))
+"""With what they require these are dozens of packages, each with mounts of its own."""
+
+
+async def test_of_a_mount_table_longer_than_a_page_the_end_is_checked_too(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with launcher.open_sandbox(MANY_MOUNTS, SMALL) as box:
+        table = mount_table(box)
+        assert len(table) > 2 * 4096
+        last = table.splitlines()[-1].split()[4]
+        check(pids(box), outside_user(launcher, box))
+        monkeypatch.setitem(posture._FILE_SYSTEMS, last, "ext2")
+        with pytest.raises(PostureMismatch, match=rf"mount {last} is '\w+', not 'ext2'"):
+            check(pids(box), outside_user(launcher, box))
+
+
+async def test_a_mount_that_is_not_there_is_a_mismatch(
+    launcher: Launcher, box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await trio.lowlevel.checkpoint()
+    monkeypatch.setitem(posture._FILE_SYSTEMS, "/nowhere", "tmpfs")
+    with pytest.raises(PostureMismatch, match="mount /nowhere is 'missing'"):
+        check(pids(box), outside_user(launcher, box))
+
+
 async def test_a_session_whose_posture_differs_never_comes_to_be(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +139,27 @@ async def test_a_session_whose_posture_differs_never_comes_to_be(
     assert 0 == launcher.alive
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         assert 2 == await value(box, "1 + 1")
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["init", "lane"])
+@pytest.mark.parametrize("look", [check, lambda *_, **__: check((2**22 + 1,), own_user())])
+async def test_a_session_that_dies_while_it_is_checked_did_not_start_and_is_no_mismatch(
+    launcher: Launcher, monkeypatch: pytest.MonkeyPatch, which: int, look: Callable[..., None]
+) -> None:
+    def kill_and_look(pids: tuple[int, ...], *args: Any, **promises: Any) -> None:
+        os.kill(pids[which], signal.SIGKILL)
+        monkeypatch.setitem(
+            posture._STATUS, "Seccomp", "0"
+        )  # some of what is looked at is not there any more
+        look(pids, *args, **promises)
+
+    await launcher.warm(PROFILE)
+    monkeypatch.setattr(posture, "check", kill_and_look)
+    with pytest.raises(WouldNotStart, match="died while it was checked") as caught:
+        async with launcher.open_sandbox(PROFILE, SMALL):
+            pytest.fail("it was opened")
+    assert WouldNotStart is type(caught.value)
+    assert 0 == launcher.mismatches
 
 
 @pytest.mark.needs_root

@@ -103,6 +103,26 @@ async def test_loopback_adds_the_internet_families_and_no_others(launcher: Launc
     assert [0, 0, 0, refused, refused, refused, refused] == found
 
 
+async def test_a_server_on_loopback_sets_the_usual_options_and_no_kernel_tls(launcher: Launcher) -> None:
+    code = """
+import asyncio, errno, socket
+async def echo(reader, writer):
+    writer.write(await reader.read(9)); writer.close()
+async def talk(host):
+    async with await asyncio.start_server(echo, host, 0) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+        writer.write(b'hello'); writer.write_eof()
+        return (await reader.read()).decode()
+result = [asyncio.run(talk('127.0.0.1')), asyncio.run(talk('::1'))]
+for level, option, text in ((6, 31, b'tls'), (17, 100, b'1234'), (0, 41, b'1' * 16), (41, 1, b'1234')):
+    with socket.socket(socket.AF_INET6 if level == 41 else socket.AF_INET) as one:
+        try: one.setsockopt(level, option, text)
+        except OSError as error: result.append(errno.errorcode[error.errno])
+"""
+    async with launcher.open_sandbox(LOOPBACK, SMALL) as box:
+        assert ["hello", "hello", *["ENOSYS"] * 4] == await value(box, code)
+
+
 @on_x86_64
 @pytest.mark.parametrize(
     "code",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import time
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,19 @@ def test_directory_variables_functions_and_options_last(lane: Lane) -> None:
 
 def test_the_last_exit_code_can_be_asked_for_within_a_command_only(lane: Lane) -> None:
     assert seen(0, "1\n") == lane.call(command="false; echo $?")
+
+
+def test_a_command_that_finds_no_room_is_not_run_in_part_and_the_shell_lives_on(lane: Lane) -> None:
+    lane.call(command="x=5")
+    pid, limit = lane.process.pid, resource.RLIMIT_FSIZE
+    before = resource.prlimit(pid, limit)
+    resource.prlimit(pid, limit, (8192, before[1]))
+    refused = lane.call(command="touch ran\n" + ": more\n" * 4096)
+    resource.prlimit(pid, limit, before)
+
+    assert refused.error is not None
+    assert "File too large" in refused.error
+    assert seen(0, "5\n") == lane.call(command="echo $x $(ls)")
 
 
 def test_background_jobs_last_and_hold_nothing_up(lane: Lane) -> None:

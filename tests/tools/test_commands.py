@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
+import sys
+import termios
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sandbox.launcher import open_launcher
+from sandbox.observation import Observation
+from sandbox.profile import Handler, Profile
+from tests.sandbox.conftest import no_control_groups
+from tests.sandbox.handlers import SMALL
 from tests.tools.lanes import Lane, Seen, open_lane
+from tools.commands import _drain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from sandbox.box import Box
 
 
 @pytest.fixture(name="lane")
@@ -69,3 +83,50 @@ def test_a_deadline_keeps_what_was_printed_and_leaves_nothing_running(lane: Lane
 def test_long_commands_and_much_output_pass(lane: Lane) -> None:
     assert "long\n" == run(lane, ": " + "y" * 300_000 + "\necho long").stdout
     assert 1_000_000 == len(run(lane, "head -c 1000000 /dev/zero | tr '\\0' x").stdout)
+
+
+RUN = Profile(handlers=(Handler(name="run", lane="run", target="tools.commands:run_command", streams=True),))
+
+
+async def run_in(box: Box, command: str) -> Observation:
+    return await box.call("run", {"command": command, "cwd": "/workspace", "env": {}})
+
+
+def _held(pipe: int) -> int:
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_of_what_the_background_never_stops_printing_there_is_no_more_than_a_pipe_holds() -> None:
+    (reading, noisy), (out, target) = os.pipe(), os.pipe()
+    os.set_blocking(reading, False)
+    room, taken = fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ), 0
+
+    def take_slowly() -> None:
+        nonlocal taken
+        while data := os.read(out, 1 << 16):
+            taken += len(data)
+            time.sleep(0.001)  # so that the pipe is full again by the next look
+            if taken > 1 << 24:
+                noise.kill()
+
+    with subprocess.Popen(["yes"], stdout=noisy) as noise:
+        os.close(noisy)
+        while _held(reading) < room:
+            time.sleep(0.001)
+        taker = threading.Thread(target=take_slowly)
+        taker.start()
+        _drain({reading: target})
+        os.close(target)
+        taker.join()
+        noise.kill()
+    os.close(reading)
+    os.close(out)
+    assert room == taken
+
+
+async def test_a_long_script_runs_where_memory_has_no_control_group_too() -> None:
+    async with open_launcher() as launcher:
+        with no_control_groups(launcher):
+            async with launcher.open_sandbox(RUN, SMALL) as box:
+                seen = await run_in(box, ": " + "y" * 300_000 + "\necho long")
+    assert ({"exit_code": 0}, "long\n") == (seen.value, seen.stdout)

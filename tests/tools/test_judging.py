@@ -103,6 +103,15 @@ def test_a_refused_result_is_named() -> None:
     }
 
 
+def test_an_argument_that_cannot_be_read_is_named() -> None:
+    state: dict[str, Any] = {}
+    load_candidate(state, "def f(x): return x")
+    assert call_candidate(state, "f", '["l",["l",["S",1,1]],["d"]]') == {
+        "kind": "refused",
+        "reason": "an argument: equal items in a 'S'",
+    }
+
+
 def test_a_name_that_is_not_there_is_an_error_of_the_candidates() -> None:
     state: dict[str, Any] = {}
     load_candidate(state, "")

@@ -73,6 +73,29 @@ def look(value: Any) -> Any:
     return (kind, value)
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {NAN, math.nan, 1},
+        frozenset({(NAN, 1), (math.nan, 1)}),
+        {NAN: 1, math.nan: 2},
+        {frozenset({NAN, math.nan}), 1},
+        {complex(NAN, 0), complex(math.nan, 0)},
+    ],
+    ids=repr,
+)
+def test_nans_that_are_not_the_same_stay_apart(value: Any) -> None:
+    assert look(value) == look(through_json(value))
+
+
+def test_a_nan_is_found_where_a_test_looks_for_it() -> None:
+    for value in ([math.nan, math.nan], {"a": math.nan, "b": (math.nan,)}, {math.nan, 1}):
+        assert value == through_json(value)
+
+
 @given(PLAIN)
 def test_whatever_is_plain_comes_back_the_same_type_by_type(value: Any) -> None:
     """Round trip through real JSON text."""

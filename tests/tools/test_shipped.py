@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tools.registry import ToolError
-from tools.shipped import SHIPPED, UPLOAD, shipped
+from tools.shipped import SHIPPED, shipped
 
 
 def test_the_shipped_tools_are_these_in_this_order() -> None:
@@ -14,10 +14,6 @@ def test_the_shipped_tools_are_these_in_this_order() -> None:
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(ToolError, match="there is no shipped tool 'sql'; there are python, bash, "):
         shipped("sql")
-
-
-def test_uploading_is_not_offered_to_models() -> None:
-    assert UPLOAD not in SHIPPED.values()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -11,7 +11,7 @@ from sandbox.profile import Handler
 from tests.tools.lanes import ROOT
 from tests.tools.user_modules import load
 from tools.registry import Tool, ToolError, tool
-from tools.shipped import SHIPPED, UPLOAD
+from tools.shipped import SHIPPED
 from tools.shipping import handler_of, handlers_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def test_shipped_tools_go_by_their_names() -> None:
     assert Handler(name="bash", lane="bash", target="tools.bash:bash", streams=True) == handler_of(
         SHIPPED["bash"]
     )
-    assert Handler(name="write_bytes", lane="tools", target="tools.files:write_bytes") == handler_of(UPLOAD)
+    assert Handler(name="read_file", lane="tools", target="tools.files:read_file") == handler_of(
+        SHIPPED["read_file"]
+    )
     assert {None} == {each.source for each in handlers_of(SHIPPED.values())}
 
 
@@ -82,7 +84,7 @@ def test_a_tool_that_cannot_travel_is_refused(tmp_path: Path) -> None:
         handlers_of([module.t])
 
 
-@pytest.mark.parametrize("each", [*SHIPPED.values(), UPLOAD], ids=lambda each: each.name)
+@pytest.mark.parametrize("each", SHIPPED.values(), ids=lambda each: each.name)
 def test_every_shipped_target_can_be_imported_without_our_packages(each: Tool) -> None:
     module, _, name = handler_of(each).target.partition(":")
     code = f"import sys; sys.path.append({str(ROOT)!r})\nimport {module} as m\nassert m.{name}.function"

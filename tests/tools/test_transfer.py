@@ -42,6 +42,17 @@ def test_pieces_make_a_file_and_the_first_begins_a_new_one(tmp_path: Path) -> No
     assert b"new" == Path(path).read_bytes()
 
 
+def test_relative_paths_and_those_below_workspace_go_where_the_workspace_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRECHE_WORKSPACE", str(tmp_path))
+    put_piece({}, "a/b", 0, text(b"x"))
+    put_piece({}, "/workspace/a/c", 0, text(b"y"))
+    make_folder({}, "/workspace/a/d/e")
+    assert b"xy" == (tmp_path / "a" / "b").read_bytes() + (tmp_path / "a" / "c").read_bytes()
+    assert (tmp_path / "a" / "d" / "e").is_dir()
+
+
 def test_a_long_file_comes_in_pieces(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(b"x" * (PIECE_BYTES + 1))
     assert PIECE_BYTES == len(base64.b64decode(get_piece({}, str(tmp_path / "long"), 0)["data"]))

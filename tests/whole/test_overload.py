@@ -86,6 +86,18 @@ def test_without_descriptors_rollouts_are_masked_and_with_them_all_goes_on(tmp_p
         assert 0 == server.stop()
 
 
+def test_a_session_that_cannot_be_captured_is_masked_and_not_as_one_that_did_not_start(
+    tmp_path: Path,
+) -> None:
+    with creche(tmp_path, "--set", "standby=0") as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        with no_descriptors_left(server):
+            assert "creche:overloaded" == verdict(client)
+        client.post("/seed_session", json=ROW)
+        assert verdict(client) is None
+        assert 0 == server.stop()
+
+
 @pytest.mark.needs_root  # an ordinary user has no control groups here
 def test_without_processes_rollouts_are_masked_and_with_them_all_goes_on(tmp_path: Path) -> None:
     with creche(tmp_path, "--set", "standby=0") as server, server.client() as client:

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from sandbox.linux import landlock
+from server.client import AsyncClient
+from server.client.sandboxes import AsyncSandboxes
 from tests.sandbox import deprived
 from tests.sandbox.deprived import DOCKER_CAPABILITIES, DOCKER_HIDDEN, DOCKER_READ_ONLY, Without
 from tests.sandbox.handlers import PROFILE
 from tests.sandbox.seccomp_profiles import DOCKER_DEFAULT
 from tests.sandbox.tiers import reachable
 from tests.whole.servers import BIN, Server, creche, started, wait_for_line
+from tests.whole.test_sandboxes import TOKEN
 
 ROW = {"responses_create_params": {"input": []}, "expected_files": {"a.txt": "2\n"}}
 INTERPRETER = reachable(PROFILE).python
@@ -20,6 +23,10 @@ PYTHON = () if INTERPRETER is None else ("--set", f"python={INTERPRETER}")
 needs_landlock = pytest.mark.skipif(
     landlock.abi() < landlock.ABI_SCOPES, reason=f"Landlock here is ABI {landlock.abi()}, and it takes 6"
 )
+
+
+def names_in_root() -> set[Path]:
+    return set(Path("/").iterdir())
 
 
 def play(server: Server) -> dict[str, object]:
@@ -63,6 +70,22 @@ def test_without_isolation_each_start_warns_whatever_the_log_level(tmp_path: Pat
         assert "creche: WARNING: model code runs WITHOUT ISOLATION" in server.log.read_text()
 
 
+@pytest.mark.parametrize("tier", [pytest.param("landlock", marks=needs_landlock), "none"])
+async def test_sandboxes_by_themselves_work_and_keep_to_their_own_folders(tmp_path: Path, tier: str) -> None:
+    flags = ("--unsafe-no-isolation",) if tier == "none" else ("--set", f"tier={tier}")
+    before = names_in_root()
+    with creche(tmp_path, *flags, *PYTHON, CRECHE_SANDBOX_TOKEN=TOKEN) as server:
+        async with AsyncClient(server.url) as client:
+            sandbox = await AsyncSandboxes(client, TOKEN).create(workdir="/workspace/repo")
+            await sandbox.upload("/workspace/repo/sub/a.txt", b"1\n")
+            seen = await sandbox.execute("cat a.txt; echo 2 > b.txt", cwd="sub")
+            assert (0, "1\n") == (seen.return_code, seen.stdout), seen
+            assert b"2\n" == await sandbox.download("sub/b.txt")
+            await sandbox.close()
+        assert 0 == server.stop()
+    assert before == names_in_root()
+
+
 @pytest.mark.orphans
 def test_without_isolation_plain_hypercorn_is_refused(tmp_path: Path) -> None:
     command = [str(BIN / "hypercorn"), "-k", "trio", "-b", "127.0.0.1:0", "server.asgi:app"]
@@ -100,7 +123,9 @@ def test_where_docker_forbids_namespaces_full_does_not_start_and_landlock_does_i
 def test_the_doctor_names_the_lesser_tier_where_it_can_be_had_and_tells_of_the_one_asked_for() -> None:
     doctor = (str(BIN / "creche"), "doctor", *PYTHON)
     told = deprived.run(IN_DOCKER, *doctor, COLUMNS="200")
-    assert (1, "tier: none") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
+    assert (1, "tier: full cannot be had here") == (told.returncode, told.stdout.splitlines()[-1]), (
+        told.stdout + told.stderr
+    )
     assert "a session of the tier landlock can be had here as it is: --set tier=landlock" in told.stdout
     told = deprived.run(IN_DOCKER, *doctor, "--set", "tier=landlock", COLUMNS="200")
     assert (0, "tier: landlock") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
