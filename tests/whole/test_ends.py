@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -292,3 +293,20 @@ def test_a_folder_called_tools_in_the_working_directory_is_no_trap(tmp_path: Pat
     )
     assert 1 == done.returncode
     assert "the package 'tools' would come from" in done.stderr.splitlines()[-1]
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(reading, "rb") as told:
+        with (
+            os.fdopen(writing, "w") as log,
+            creche(tmp_path, "--set", "log_level=debug", stderr=log) as server,
+        ):
+            with server.client() as client:
+                client.post("/seed_session", json=ROW)
+                for _ in range(100):
+                    assert 200 == client.post("/python", json={"code": "1"}).status_code
+                assert 200 == client.post("/verify", json={**ROW, "response": {}}).status_code
+            assert 0 == server.stop()
+        assert b"session live" in told.read()
