@@ -5,15 +5,15 @@ Theory of operation
 
 ::
 
-    hypercorn ── front ── app ── routes ── Sessions ── Session task ── Box (package sandbox)
-                 cookie,  Quart  parse,    the         owns one
-                 prefix           act,     registry    sandbox
-                                  render
+    hypercorn ── front ─┬─ hot_path ────────┬─ routes ── Sessions ── Session task ── Box (package sandbox)
+                cookie, │  most requests    │  parse,    the         owns one
+                prefix  └─ framework ── app ┘  act,      registry    sandbox
+                           the others   Quart  render
 
 **Who owns what.** `open_sessions` holds one nursery; every session is a task in it, and every tool call a
 task in its session's own. A request only ever waits for one of them: a client that hangs up cancels its
-waiting and nothing else. Sessions are opened around the ASGI *lifespan*, not inside the framework's nursery,
-so neither a failing session nor a failing request can take the other down.
+waiting and nothing else. Sessions are opened around whatever serves HTTP, not inside its nursery, so neither
+a failing session nor a failing request can take the other down.
 
 **Who is to blame.** What the model did wrong is an observation, with status 200. What the client did wrong is
 a `ClientError` and has a status in one table (`errors`). What went wrong on our side makes the rollout

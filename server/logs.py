@@ -3,17 +3,21 @@
 Every line about a session carries its id (not the cookie that opens it). Rows, tool arguments, tool output,
 trajectories and secrets are never logged: whoever adds a log line names numbers, names and outcomes only.
 
-Lines that cannot be written, because the disk is full or the reader has gone, are lost, and how many they
-were is said once it can be. Nothing else comes of it: a session does not end for want of a log.
+Lines that cannot be written, because the disk is full, or the reader has gone or falls behind, are lost, and
+how many they were is said once it can be. Nothing else comes of it: only a thread of its own waits for a log,
+and a session does not end for want of one.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
-import sys
+import os
+import threading
 from collections.abc import Callable
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
@@ -24,34 +28,73 @@ if TYPE_CHECKING:
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class _Forgiving:
-    """A stream that loses what cannot be written.
+_STDERR = 2
+
+MAX_LINES = 2000
+"""How many lines may wait for being written."""
+
+SETTLE_SECONDS = 1.0
+"""How long the end of the process waits for the last lines."""
+
+
+class Writer:
+    """A stream whose lines are written by a thread of its own, or lost.
+
+    It writes to the descriptor by itself: a thread that is stuck in a buffer of `sys.stderr` when the
+    interpreter ends would make it abort.
 
     Args:
-        stream: where to write to.
+        descriptor: where to write to.
         notice: makes of a number of lost lines one that says so.
     """
 
-    def __init__(self, stream: TextIO, notice: Callable[[int], str]) -> None:
-        """Have lost nothing yet."""
-        self._stream, self._notice = stream, notice
+    def __init__(self, descriptor: int, notice: Callable[[int], str]) -> None:
+        """Start the thread, which ends with the process."""
+        self._descriptor, self._notice = descriptor, notice
+        self._waiting: SimpleQueue[str | threading.Event] = SimpleQueue()
         self._lost = 0
+        self._losing = threading.Lock()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
 
     def write(self, text: str) -> int:
-        """Write `text`, after what is to be said of lines lost before."""
-        try:
-            if self._lost:
-                self._stream.write(self._notice(self._lost) + "\n")
-                self._stream.flush()
-                self._lost = 0
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError:
-            self._lost += 1
+        """Have `text` written, in its turn."""
+        if self._waiting.qsize() < MAX_LINES:
+            self._waiting.put(text)
+        else:
+            self._lose(1)
         return len(text)
 
     def flush(self) -> None:
         """Do nothing: whatever is written is flushed at once."""
+
+    def settle(self) -> None:
+        """Wait until all that came before has been written or lost, but not for longer than a moment."""
+        settled = threading.Event()
+        self._waiting.put(settled)
+        settled.wait(SETTLE_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            item = self._waiting.get()
+            text = item if isinstance(item, str) else ""
+            try:
+                if lost := self._lost:
+                    self._write_out(self._notice(lost) + "\n")
+                    self._lose(-lost)
+                self._write_out(text)
+            except OSError:
+                self._lose(1 if text else 0)
+            if isinstance(item, threading.Event):
+                item.set()
+
+    def _write_out(self, text: str) -> None:
+        rest = memoryview(text.encode("utf-8", "backslashreplace"))
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def _lose(self, lines: int) -> None:
+        with self._losing:
+            self._lost += lines
 
 
 def _notice(lost: int, *, as_json: bool) -> str:
@@ -63,17 +106,21 @@ def _notice(lost: int, *, as_json: bool) -> str:
     )
 
 
-def configure(settings: Settings, stream: TextIO | None = None) -> None:
+def configure(settings: Settings, descriptor: int = _STDERR) -> Writer:
     """Set up logging for the whole process; the standard library's loggers (Hypercorn's) end up in it too.
 
     Args:
         settings: `log_format` and `log_level` count.
-        stream: where the lines go; stderr by default.
+        descriptor: of the file that the lines go to.
+
+    Returns:
+        What writes them. At the end of the process it gets a moment for the last ones.
     """
-    output = stream or sys.stderr
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not output.isatty())
+    is_terminal = os.isatty(descriptor)
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not is_terminal)
     level = _LEVELS[settings.log_level]
-    forgiving = _Forgiving(output, partial(_notice, as_json=as_json))
+    writer = Writer(descriptor, partial(_notice, as_json=as_json))
+    atexit.register(writer.settle)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -85,17 +132,17 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         # Not structlog's own choice, which shows the local variables of each frame: tasks and trajectories.
         else [
             structlog.dev.ConsoleRenderer(
-                colors=output.isatty(), exception_formatter=structlog.dev.plain_traceback
+                colors=is_terminal, exception_formatter=structlog.dev.plain_traceback
             )
         ]
     )
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", forgiving)),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", writer)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(forgiving)
+    handler = logging.StreamHandler(writer)
     handler.setLevel(max(level, logging.WARNING))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -106,6 +153,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    return writer
 
 
 def get_logger(name: str) -> Any:

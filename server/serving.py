@@ -22,6 +22,7 @@ from sandbox.bare import bare_exceptions
 from server.errors import StartupError
 from server.house import open_house
 from server.http.connections import serve_connections
+from server.http.front import SLOW_SECONDS
 
 if TYPE_CHECKING:
     from server.house import House
@@ -101,20 +102,20 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> int:
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
         closing(open_listener(settings.bind)) as listener,
     ):
+        host, port = listener.getsockname()[:2]
         async with open_house(settings) as house:
             ending = Ending(house.sessions, settings.grace_seconds)
             with bare_exceptions():
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(ending.follow, signals)
                     await nursery.start(_serve_http, house, settings, listener, ending)
-                    announce(_ready_line(house, settings, listener))
+                    announce(_ready_line(house, settings, host, port))
                     await ending.over.wait()
                     nursery.cancel_scope.cancel()
         return ending.status
 
 
-def _ready_line(house: House, settings: Settings, listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
+def _ready_line(house: House, settings: Settings, host: str, port: int) -> str:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return (
         f"creche: {house.sessions.environment.name} ready on {url} (tier {settings.tier}, pid {os.getpid()})"
@@ -156,10 +157,15 @@ async def _serve_http(
     ending: Ending,
     task_status: trio.TaskStatus[None],
 ) -> None:
-    listening = trio.SocketListener(trio.socket.from_stdlib_socket(listener.dup()))
+    listening = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
     async with trio.open_nursery() as nursery:
         await nursery.start(
-            serve_connections, house.front, hypercorn_config(settings), listening, ending.wished.wait
+            serve_connections,
+            house.front,
+            hypercorn_config(settings),
+            listening,
+            ending.wished.wait,
+            SLOW_SECONDS,
         )
         task_status.started()
     ending.over.set()

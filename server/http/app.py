@@ -13,9 +13,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from server.description.document import document
 from server.description.page import page
 from server.http import routes
+from server.http.framework import asked
 from server.http.incidents import reply_to
 from server.http.operations import OPERATIONS, Get
-from server.http.visit import SCOPE_KEY, Visit
+from server.http.visit import Visit
 from server.http.wire import Reply, dump
 
 
@@ -40,7 +41,7 @@ def create_app(body_bytes: int, body_seconds: float) -> QuartTrio:
     _add_get(app, "/docs", _docs, content_type="text/html; charset=utf-8")
 
     async def call_tool(tool: str) -> TrioResponse:
-        return _render(await routes.call_tool(_visit(), tool, await _body()))
+        return _render(await routes.call_tool(asked(), tool, await _body()))
 
     app.add_url_rule("/<tool>", "tool", call_tool, methods=["POST"], provide_automatic_options=False)
     app.register_error_handler(HTTPException, lambda caught: _render(_refusal_of_http(caught)))
@@ -53,14 +54,14 @@ def _add_get(
 ) -> None:
     async def view() -> TrioResponse:
         await _body()  # an unread one would be taken for the next request
-        return _render(handler(_visit()), content_type)
+        return _render(handler(asked()), content_type)
 
     app.add_url_rule(path, f"GET {path}", view, methods=["GET"], provide_automatic_options=False)
 
 
 def _add_post(app: QuartTrio, path: str, handler: Callable[[Visit, bytes], Awaitable[Reply]]) -> None:
     async def view() -> TrioResponse:
-        return _render(await handler(_visit(), await _body()))
+        return _render(await handler(asked(), await _body()))
 
     app.add_url_rule(path, f"POST {path}", view, methods=["POST"], provide_automatic_options=False)
 
@@ -76,12 +77,6 @@ def _docs(visit: Visit) -> Reply:
 def _document(visit: Visit) -> Mapping[str, Any]:
     config = cast("Mapping[str, Any]", current_app.config)  # a bare dict to Quart
     return document(visit.sessions.environment, has_sandboxes=bool(config["HAS_SANDBOXES"]))
-
-
-def _visit() -> Visit:
-    scope = cast("dict[str, Any]", request.scope)
-    visit: Visit = scope[SCOPE_KEY]
-    return visit
 
 
 async def _body() -> bytes:
@@ -101,4 +96,4 @@ def _refusal_of_http(error: HTTPException) -> Reply:
 
 
 def _reply_to(error: Exception) -> Reply:
-    return reply_to(error, path=request.path, session=_visit().session_id)
+    return reply_to(error, path=request.path, session=asked().session_id)

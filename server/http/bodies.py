@@ -1,4 +1,4 @@
-"""A request's whole body, for what answers without the framework: in time, and no longer than it may be."""
+"""Bodies, for what answers without the framework: a request's, in time and not too long, and its reply's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trio
 from server.http.wire import Reply, dump
 
 if TYPE_CHECKING:
-    from server.http.asgi_types import Message, Receive
+    from server.http.asgi_types import Message, Receive, Send
 
 TOO_SLOW = Reply(408, dump({"detail": "Request Timeout"}))
 TOO_LONG = Reply(413, dump({"detail": "The request body is too large"}))
@@ -52,3 +52,11 @@ def once_more(body: bytes, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return replay
+
+
+async def send_reply(reply: Reply, send: Send, *headers: tuple[bytes, bytes]) -> None:
+    """Send a whole reply, with `headers` beside those that every one has."""
+    length = (b"content-length", str(len(reply.body)).encode())
+    sent = [(b"content-type", b"application/json"), length, *headers]
+    await send({"type": "http.response.start", "status": reply.status, "headers": sent})
+    await send({"type": "http.response.body", "body": reply.body})

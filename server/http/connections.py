@@ -1,11 +1,14 @@
 """Connections: Hypercorn speaks HTTP on each, this module sees to it that every one of them ends.
 
-Hypercorn's own way of serving (0.18) leaves five roads open that are closed here:
+Hypercorn's own way of serving (0.18) leaves six roads open that are closed here:
 
 * A client that hangs up leaves its connection, and with it a descriptor of ours, waiting for the idle
   timeout. Here it ends when its client does.
-* Hypercorn's sends are shielded without a deadline, so one client that does not read holds up a shutdown for
-  as long as it likes. Here what is open after the grace is closed, upon which such a send fails.
+* Hypercorn's sends are shielded without a deadline, so one client that reads a byte now and then holds its
+  reply for as long as it likes, and a shutdown too. Here a send has a deadline, after which the connection is
+  closed, as is after the grace what is open then; upon that a send fails.
+* Nobody is told of a send that failed. Here whoever answers a request is (`Line.has_broken`), since a reply
+  that did not arrive will be asked for again.
 * What is to be sent over HTTP/2 waits for the client to take it, even when that has gone. Here it does not.
 * A connection that speaks HTTP/2 and asks for nothing is idle for ever. Here not for longer than others.
 * An exception on one connection (HTTP/2 with a path that is not ASCII raises one) ends the server. Here it
@@ -32,6 +35,7 @@ from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
+from server.http.asgi_types import LINE
 from server.http.idling import Idleness
 from server.logs import get_logger
 
@@ -42,14 +46,22 @@ log = get_logger("connections")
 
 
 class Connection(TCPServer):
-    """One client's connection."""
+    """One client's connection.
 
+    Attributes:
+        has_broken: whether something could not be sent to the client, or not in time.
+    """
+
+    has_broken = False
     _has_ended = False
     _head = b""
 
-    def __init__(self, app: ASGIWrapper, config: Config, context: WorkerContext, stream: Any) -> None:
-        """Serve `app` on `stream`."""
-        super().__init__(app, config, context, ConnectionState({}), stream)
+    def __init__(
+        self, app: ASGIWrapper, config: Config, context: WorkerContext, stream: Any, slow_seconds: float
+    ) -> None:
+        """Serve `app` on `stream`; it finds this, a `Line`, in the scope's ``state``."""
+        super().__init__(app, config, context, ConnectionState({LINE: self}), stream)
+        self._slow_seconds = slow_seconds
         self._idleness = Idleness(config.keep_alive_timeout, context.terminated)
         self.idle_task = self._idleness  # type: ignore[assignment]  # it does what Hypercorn asks of one
 
@@ -64,7 +76,7 @@ class Connection(TCPServer):
             if not (self._has_ended and isinstance(event, Updated)):
                 await super().protocol_send(event)
         elif isinstance(spoken, H2Protocol):
-            await super().protocol_send(event)
+            await self._send_all(event.data)
             if spoken.idle and not self._has_ended:
                 await self._idleness.restart(self._task_group, self._idle_timeout)
         else:
@@ -89,14 +101,25 @@ class Connection(TCPServer):
             with suppress(OSError):  # a connection that is broken is found to be so below
                 rest = rest[os.write(self.stream.socket.fileno(), rest) :]
         if rest:
-            await super().protocol_send(RawData(rest))  # type: ignore[arg-type]  # Trio sends it as it is
+            await self._send_all(rest)
+
+    async def _send_all(self, data: bytes | memoryview) -> None:
+        """Send bytes, or find the connection broken. Being cancelled does not cut them in half."""
+        async with self.send_lock:
+            deadline = trio.current_time() + self._slow_seconds
+            with trio.CancelScope(shield=True, deadline=deadline), suppress(*_BROKEN):
+                await self.stream.send_all(data)
+                return
+        self.has_broken = True
+        self.hang_up()
+        await self.protocol.handle(Closed())
 
     async def _idle_timeout(self) -> None:
         """Close it: `Idleness` has waited already."""
         await self._initiate_server_close()
 
     async def _read_data(self) -> None:
-        with suppress(trio.ClosedResourceError, trio.BrokenResourceError):
+        with suppress(*_BROKEN):
             data = None
             while data != b"":
                 data = bytes(await self.stream.receive_some(MAX_RECV))
@@ -109,6 +132,8 @@ class Connection(TCPServer):
             for buffer in list(spoken.stream_buffers.values()):
                 await buffer.close()  # who waits for the client to take what is in it would wait for ever
 
+
+_BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 _SHORT = 1 << 16
 """What is longer is not worth copying to save a send."""
@@ -124,6 +149,7 @@ async def serve_connections(
     config: Config,
     listener: trio.SocketListener,
     stop: Callable[[], Awaitable[None]],
+    slow_seconds: float,
     task_status: trio.TaskStatus[None],
 ) -> None:
     """Accept connections until `stop` returns, then let requests in progress end.
@@ -136,6 +162,7 @@ async def serve_connections(
         config: for the protocols.
         listener: it is closed when nothing more is accepted.
         stop: returns when nothing more shall be accepted.
+        slow_seconds: how long a client may take to read what is sent to it at once: a reply, over HTTP/1.
         task_status: started when connections are accepted.
     """
     wrapped = ASGIWrapper(app)  # type: ignore[arg-type]  # its own, narrower notion of an ASGI application
@@ -143,7 +170,7 @@ async def serve_connections(
     live: set[Connection] = set()
 
     async def handle(stream: Any) -> None:
-        connection = Connection(wrapped, config, context, stream)
+        connection = Connection(wrapped, config, context, stream, slow_seconds)
         live.add(connection)
         try:
             await connection.run()

@@ -10,10 +10,13 @@ Quart 0.23, the first for Python 3.13 alone, differs in two things from those be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
+from quart import request
 from quart.wrappers import base
+
+from server.http.visit import Visit, visit_of
 
 if TYPE_CHECKING:
     from server.http.asgi_types import App, Message, Receive, Scope, Send
@@ -35,6 +38,11 @@ class Framework:
             await self._app(scope, _Cut(receive, self._body_bytes).receive, send)
         except* _CLIENT_GONE:
             pass
+
+
+def asked() -> Visit:
+    """Return the visit of the request that the framework is answering in this task."""
+    return visit_of(cast("Scope", request.scope))
 
 
 @attrs.define(eq=False)

@@ -3,6 +3,10 @@
 It wraps the framework and not the other way round, so that replies which the framework makes by itself (404,
 405, 413, 500) carry the session's cookie too: NeMo Gym's simple agent *replaces* its cookies by those of the
 last reply, and would go on in a new session after any one reply without.
+
+A reply counts as delivered when the kernel has all of it before its client is known to have gone. Two are
+taken for delivered that are not: over HTTP/2, one whose stream alone is reset while it is sent; and, where
+Hypercorn serves by itself, one that breaks off, which it tells nobody of.
 """
 
 from __future__ import annotations
@@ -14,48 +18,47 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from server.http.asgi_types import LINE
 from server.http.visit import SCOPE_KEY, Visit
 from server.version import HEADER, VERSION
 
 if TYPE_CHECKING:
-    from server.http.asgi_types import App, Message, Receive, Scope, Send
+    from server.http.asgi_types import App, Line, Message, Receive, Scope, Send
     from server.http.cookies import CookieSigner
     from server.sessions.registry import Sessions
 
 _LONG_BODY_SECONDS = 60.0
 """How long a body that is refused may take to end before it is answered."""
 
-_SLOW_SECONDS = 600.0
-"""How long a client may take to read a reply."""
+SLOW_SECONDS = 600.0
+"""How long a client may take to read a reply, or to let it be sent (HTTP/2)."""
 
 _VERSION = (HEADER.lower().encode(), VERSION.encode())
 
 _ROLLOUT_PREFIX = re.compile(r"/ng-rollout/([A-Za-z0-9][A-Za-z0-9._-]*)(/.*)")
 
 
-async def _agree(receive: Receive, send: Send) -> None:
-    for stage in ("startup", "shutdown"):
-        await receive()
-        await send({"type": f"lifespan.{stage}.complete"})
-
-
 class Front:
     """An ASGI application for HTTP requests, around another one."""
 
     def __init__(
-        self, app: App, sessions: Sessions, cookies: CookieSigner, *, offers_mcp: bool = False
+        self,
+        app: App,
+        sessions: Sessions,
+        cookies: CookieSigner,
+        *,
+        offers_mcp: bool = False,
+        slow_seconds: float = SLOW_SECONDS,
     ) -> None:
-        """Wrap `app`, which finds a `Visit` in each request's scope."""
+        """Wrap `app`, which finds a `Visit` in each request's scope. A reply may take `slow_seconds`."""
+        self._slow_seconds = slow_seconds
         self._offers_mcp = offers_mcp
         self._app = app
         self._sessions = sessions
         self._cookies = cookies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; agree to the lifespan, which is another's affair; hang up on websockets."""
-        if scope["type"] == "lifespan":
-            await _agree(receive, send)
-            return
+        """Serve one request; hang up on websockets."""
         if scope["type"] != "http":
             await send({"type": "websocket.close"})
             return
@@ -65,7 +68,8 @@ class Front:
         if prefixed is not None:
             visit.rollout, scope["path"] = prefixed.groups()
             scope["raw_path"] = scope["path"].encode()
-        passage = _Passage(receive, send, visit, self._cookies)
+        line: Line | None = scope.get("state", {}).get(LINE)
+        passage = _Passage(receive, send, visit, self._cookies, line, self._slow_seconds)
         try:
             await self._app(scope, passage.receive, passage.send)
         finally:
@@ -91,6 +95,8 @@ class _Passage:
     _send: Send
     _visit: Visit
     _cookies: CookieSigner
+    _line: Line | None
+    _slow_seconds: float
     _body_ended: trio.Event = attrs.field(factory=trio.Event)
 
     async def receive(self) -> Message:
@@ -103,7 +109,7 @@ class _Passage:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message to the client, with the cookie; note whether the client was there for its end."""
+        """Pass a message to the client, with the cookie; note whether the reply reached it."""
         if message["type"] == "http.response.start":
             if message["status"] != HTTPStatus.REQUEST_TIMEOUT and not self._body_ended.is_set():
                 # A refusal that needed no body, or whose body is too long. The framework reads the rest of it
@@ -118,7 +124,11 @@ class _Passage:
         was_there = not self._visit.is_gone
         # Hypercorn reports the end of the exchange from inside this call, upon which quart-trio cancels it.
         # That must not be: the last thing that Hypercorn does in it is to start the connection's idle timer.
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _SLOW_SECONDS):
+        deadline = trio.current_time() + self._slow_seconds
+        with trio.CancelScope(shield=True, deadline=deadline) as scope:
             await self._send(message)
+        if scope.cancelled_caught and self._line is not None:
+            self._line.hang_up()
         if not message.get("more_body", False):
-            self._visit.is_delivered = was_there
+            has_broken = scope.cancelled_caught or (self._line is not None and self._line.has_broken)
+            self._visit.is_delivered = was_there and not has_broken

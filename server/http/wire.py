@@ -23,6 +23,8 @@ Part = bytes | msgspec.Raw
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+_TOO_DEEP = "The body is nested too deeply."
+
 
 def dump(value: Any) -> bytes:
     """Return `value` as compact JSON in UTF-8, without a newline: what a model reads verbatim.
@@ -51,7 +53,7 @@ def parse(body: bytes, *, lenient: bool = False) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=None if lenient else _refuse_constant)
     except RecursionError:
-        msg = "The body is nested too deeply."
+        msg = _TOO_DEEP
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         msg = f"The body is not JSON: {error}."
     raise NotJson(msg)
@@ -110,8 +112,15 @@ def join(members: Mapping[str, Part]) -> list[Part]:
 
 
 def dump_lenient(value: Any) -> bytes:
-    """Return `value` as compact JSON, NaN and infinities as Python writes them."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    """Return `value`, which was in a request, as compact JSON, NaN and infinities as Python writes them.
+
+    Raises:
+        NotJson: it is too deep: what could just be read may not be writable further down the stack.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":")).encode()
+    except RecursionError:
+        raise NotJson(_TOO_DEEP) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -132,7 +141,7 @@ def refusal(error: Exception) -> Reply:
     detail: Any = error.detail if isinstance(error, ClientError) else str(error)
     try:
         body = dump({"detail": detail})
-    except ValueError:  # a request may hold NaN and infinities ; a reply may not repeat them
+    except (ValueError, RecursionError):  # what a request holds may be NaN, or too deep to be written again
         body = dump({"detail": [{**problem, "input": None} for problem in detail]})
     return Reply(STATUS[type(error)], body)
 

@@ -15,9 +15,9 @@ from starlette.requests import Request
 
 from sandbox.bare import bare_exceptions
 from server.http import routes
-from server.http.bodies import once_more, read_body
+from server.http.bodies import once_more, read_body, send_reply
 from server.http.incidents import reply_to
-from server.http.visit import SCOPE_KEY, Visit
+from server.http.visit import ClientGone, Visit, visit_of
 from server.http.wire import Reply, dump
 from server.mcp.tokens import HEADER, URL_PATH, session_of
 from server.version import VERSION
@@ -58,8 +58,10 @@ class Endpoint:
         if isinstance(body, bytes) and scope["method"] != "POST":
             body = _ONLY_POST
         if isinstance(body, Reply):
-            await _send(body, send)
+            await send_reply(body, send, (b"allow", b"POST"))
         elif body is not None:
+            # The library, which answers by plain JSON here, lets nobody know of a client that hangs up.
+            visit_of(scope).listen(receive)
             await self._manager.handle_request(scope, once_more(body, receive), send)
 
 
@@ -123,6 +125,8 @@ class Tools:
         visit.known_id = session.id
         try:
             reply = await routes.call_tool(visit, name, dump(params.arguments or {}))
+        except ClientGone:
+            return _refused("Nobody is there.")  # to hear it, either: but the library has to end the request
         except Exception as error:  # noqa: BLE001  # as the framework does for its own requests
             reply = reply_to(error, tool=name, session=session.id)
         return _told(name, reply)
@@ -131,7 +135,7 @@ class Tools:
 def _asked_for(context: ServerRequestContext[Any, Any]) -> tuple[LiveSession | None, Visit]:
     request = context.request
     assert isinstance(request, Request)  # noqa: S101  # this transport always brings it
-    visit: Visit = request.scope[SCOPE_KEY]
+    visit = visit_of(request.scope)
     return session_of(visit.sessions, request.headers.get(HEADER, "")), visit
 
 
@@ -151,10 +155,3 @@ def _told(name: str, reply: Reply) -> types.CallToolResult:
 
 def _refused(words: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=words)], is_error=True)
-
-
-async def _send(reply: Reply, send: Send) -> None:
-    headers: list[Any] = [(b"content-type", b"application/json"), (b"allow", b"POST")]
-    headers.append((b"content-length", str(len(reply.body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})

@@ -24,8 +24,8 @@ from server.errors import (
     TooLong,
     Unauthorised,
 )
+from server.http.framework import asked
 from server.http.shapes import structure
-from server.http.visit import SCOPE_KEY, Visit
 from server.http.wire import Reply, dump, parse
 from server.observations import render
 from server.sandboxes.errands import get_file, put_file, result_of
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from quart_trio import QuartTrio
 
     from sandbox.box import Box
+    from server.http.visit import Visit
     from server.sandboxes.live import Errand, LiveSandbox
     from server.sandboxes.registry import Sandboxes
 
@@ -68,7 +69,7 @@ class Routes:
         async def view(**arguments: str) -> TrioResponse:
             body = cast("bytes", await request.get_data())
             self._check()
-            reply = await operation.answer(self, _visit(), body, **arguments)
+            reply = await operation.answer(self, asked(), body, **arguments)
             return TrioResponse(reply.body, status=reply.status, content_type=kind)
 
         path = operation.path.replace("{", "<").replace("}", ">")
@@ -158,12 +159,6 @@ class Routes:
 async def _attend(visit: Visit, sandbox: LiveSandbox, errand: Errand, kind: bytes, body: bytes) -> Reply:
     key = hashlib.sha256(kind + b"\0" + body).digest()
     return await visit.attend(sandbox.begin(errand, key, visit.name))
-
-
-def _visit() -> Visit:
-    scope = cast("dict[str, Any]", request.scope)
-    visit: Visit = scope[SCOPE_KEY]
-    return visit
 
 
 def _object(body: bytes) -> Any:

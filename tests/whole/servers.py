@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import attrs
 import httpx
@@ -52,15 +53,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def started(command: list[str], log: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command whose output goes to `log`; kill it at the end if it still runs."""
+def started(
+    command: list[str], log: Path, stderr: IO[str] | None = None, **environ: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command whose output goes to `log`, but for `stderr`; kill it at the end if it still runs."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("CRECHE_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=output,
+            stderr=stderr or output,
             env=inherited | environ,
             cwd=log.parent,
         )
@@ -76,11 +79,11 @@ def started(command: list[str], log: Path, **environ: str) -> Iterator[subproces
 
 
 @contextlib.contextmanager
-def creche(folder: Path, *arguments: str, **environ: str) -> Iterator[Server]:
-    """Run ``creche serve`` on a free port."""
+def creche(folder: Path, *arguments: str, stderr: IO[str] | None = None, **environ: str) -> Iterator[Server]:
+    """Run ``creche serve`` on a free port; its log goes to `stderr` where that is given."""
     log = folder / "server.log"
     command = [str(BIN / "creche"), "serve", "--bind", "127.0.0.1:0", *arguments]
-    with started(command, log, **environ) as process:
+    with started(command, log, stderr, **environ) as process:
         yield Server(wait_for_line(process, log, r"creche: \w+ ready on (http://\S+) "), process, log)
 
 

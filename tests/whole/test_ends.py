@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -78,6 +79,29 @@ def test_a_reply_that_nobody_heard_is_given_again(tmp_path: Path) -> None:
         assert len("nap\nnap\n") == files["naps.txt"]["bytes"]
 
 
+LONG = """
+from server.environments.workbench import Workbench
+
+class Long(Workbench):
+    name = "long"
+
+    def reply(self, tool, observation):
+        return {"more": "x" * 20_000_000}
+"""
+
+
+def test_a_reply_that_broke_off_is_given_again(tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text(LONG)
+    with creche(tmp_path, "long.py:Long") as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        body = httpx.Request("POST", server.url, json={"command": "echo nap >> naps.txt"}).content
+        with client.stream("POST", "/bash", content=body) as reply:
+            assert next(reply.iter_raw(50_000))  # it is hung up on with the rest of the reply on its way
+        assert 20_000_000 < len(client.post("/bash", content=body).content)
+        files = client.post("/verify", json={**ROW, "response": {}}).json()["final_state"]["files"]
+        assert len("nap\n") == files["naps.txt"]["bytes"]
+
+
 def test_a_hang_up_during_a_seed_leaves_no_session_that_nobody_knows(tmp_path: Path) -> None:
     with creche(tmp_path, "--set", "max_sessions=1") as server, server.client() as client:
         client.post("/seed_session", json=ROW)
@@ -97,6 +121,28 @@ def test_a_signal_lets_a_call_in_progress_end_and_exits_0(tmp_path: Path, number
         assert 0 == server.stop(number)
         thread.join()
         assert 0 == results[0].json()["exit_code"]
+
+
+def test_after_a_signal_nobody_new_is_let_in_while_a_call_ends(tmp_path: Path) -> None:
+    with creche(tmp_path) as server, server.client() as client:
+        client.post("/seed_session", json=ROW)
+        thread, results = in_background(lambda: client.post("/bash", json={"command": "sleep 3"}))
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(server), 2.0)
+        assert not results
+        assert 0 == server.process.wait(20)
+        thread.join()
+        assert 0 == results[0].json()["exit_code"]
+
+
+def is_refused(server: Server) -> bool:
+    host, port = server.url.removeprefix("http://").split(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_a_call_that_outlasts_the_grace_is_answered_all_the_same(tmp_path: Path) -> None:
@@ -188,7 +234,7 @@ def test_what_cannot_be_served_is_refused_in_one_sentence(
     tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     done = subprocess.run(
-        [str(BIN / "creche"), "serve", *arguments],
+        [str(BIN / "creche"), "serve", "--bind", "127.0.0.1:0", *arguments],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -247,3 +293,20 @@ def test_a_folder_called_tools_in_the_working_directory_is_no_trap(tmp_path: Pat
     )
     assert 1 == done.returncode
     assert "the package 'tools' would come from" in done.stderr.splitlines()[-1]
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(reading, "rb") as told:
+        with (
+            os.fdopen(writing, "w") as log,
+            creche(tmp_path, "--set", "log_level=debug", stderr=log) as server,
+        ):
+            with server.client() as client:
+                client.post("/seed_session", json=ROW)
+                for _ in range(100):
+                    assert 200 == client.post("/python", json={"code": "1"}).status_code
+                assert 200 == client.post("/verify", json={**ROW, "response": {}}).status_code
+            assert 0 == server.stop()
+        assert b"session live" in told.read()

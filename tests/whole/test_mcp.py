@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+import trio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -116,6 +117,20 @@ async def test_the_official_client_plays_a_rollout(server: Server, mode: str) ->
             late = await client.call_tool("python", {"code": "1"})
             assert "HTTP 409 from POST /python" in text_of(late)
             assert "session finished" in text_of(late)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_call_whose_client_hung_up_is_not_made_twice_when_it_comes_again(
+    server: Server, mode: str
+) -> None:
+    command = {"command": "echo nap >> naps.txt; sleep 0.5"}
+    with seeded(server) as (agent, headers):
+        for seconds in (0.3, 20.0):
+            async with connected(server, headers, mode) as client:
+                with trio.move_on_after(seconds) as waiting:
+                    assert not (await client.call_tool("bash", command)).is_error
+        assert not waiting.cancelled_caught
+        assert "nap\n" == agent.post("/bash", json={"command": "cat naps.txt"}).json()["stdout"]
 
 
 async def test_a_session_has_the_tools_that_its_row_allows(server: Server) -> None:
