@@ -54,7 +54,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def started(
-    command: list[str], log: Path, stderr: IO[str] | None = None, **environ: str
+    command: list[str], log: Path, stderr: IO[str] | None = None, /, **environ: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command whose output goes to `log`, but for `stderr`; kill it at the end if it still runs."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("CRECHE_")}
