@@ -15,8 +15,9 @@ from sandbox.errors import Exhausted, Unsupported, WouldNotStart
 from sandbox.host import Host
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.profile import Handler, Profile
-from tests.sandbox.faults import descriptors_left, open_descriptors
+from tests.sandbox.faults import descriptors_below, descriptors_left, open_descriptors
 from tests.sandbox.handlers import PROFILE, SMALL, handler, value
+from tests.sandbox.kin import zygote_of
 
 
 async def works(launcher: Launcher, profile: Profile = PROFILE) -> bool:
@@ -67,6 +68,24 @@ async def test_a_preload_that_starts_a_thread_is_refused_by_name(launcher: Launc
     bad = attrs.evolve(PROFILE, site_packages=threaded, preload=("threaded",))
     with pytest.raises(Unsupported, match=r"preloading 'threaded' started 1 thread\(s\)"):
         await launcher.warm(bad)
+    assert await works(launcher)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("{start}\ndef f(state): pass\n", "loading the tools' modules started 1 thread"),
+        ("def f(state):\n  if '_started' not in globals():\n    globals()['_started'] = 1\n    {start}\n",
+         "the rehearsal started 1 thread"),
+    ],
+)  # fmt: skip
+async def test_tools_that_start_a_thread_ahead_of_all_calls_are_refused(
+    launcher: Launcher, source: str, complaint: str
+) -> None:
+    start = "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    threading = Handler(name="a", lane="b", target="x:f", source=source.format(start=start))
+    with pytest.raises(Unsupported, match=complaint):
+        await launcher.warm(attrs.evolve(PROFILE, handlers=(threading,), rehearsal="a"))
     assert await works(launcher)
 
 
@@ -158,6 +177,24 @@ async def test_a_session_for_which_there_are_no_descriptors_is_refused(launcher:
                 pass
         assert 2 == await value(neighbour, "1 + 1")
     assert await works(launcher)
+
+
+@pytest.mark.parametrize("limit", range(8, 48))
+async def test_a_session_for_which_the_zygote_has_no_descriptors_is_refused_and_no_other_ends(
+    launcher: Launcher, limit: int
+) -> None:
+    await launcher.warm(PROFILE)
+    async with launcher.open_sandbox(PROFILE, SMALL) as neighbour:
+        zygote = zygote_of(neighbour)
+        with descriptors_below(limit, zygote):
+            try:
+                async with launcher.open_sandbox(PROFILE, SMALL):
+                    pass
+            except WouldNotStart:
+                pass
+        assert 2 == await value(neighbour, "1 + 1")
+        async with launcher.open_sandbox(PROFILE, SMALL) as fresh:
+            assert zygote == zygote_of(fresh)
 
 
 @pytest.mark.parametrize("left", [0, 1, 2, 3, 4, 6, 8, 10])
