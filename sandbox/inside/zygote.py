@@ -94,6 +94,7 @@ class Zygote:
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         heap.share()
+        own = os.pidfd_open(os.getpid())
         packets.send(
             self._steering,
             {
@@ -103,7 +104,9 @@ class Zygote:
                 "preload_seconds": times,
                 "why_shared": why_shared,
             },
+            [own],
         )
+        os.close(own)
 
     def _part_sessions(self) -> str:
         """See to it that no lock of one session is met by another; return what stands in the way, or ''."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import deque
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 import trio
 
+from sandbox import cage as cage_module
 from sandbox import launcher as launcher_module
 from sandbox.errors import Exhausted, Unsupported, WouldNotStart
 from sandbox.host import Host
@@ -18,6 +22,10 @@ from sandbox.profile import Handler, Profile
 from tests.sandbox.faults import descriptors_below, descriptors_left, open_descriptors
 from tests.sandbox.handlers import PROFILE, SMALL, handler, value
 from tests.sandbox.kin import zygote_of
+from tests.sandbox.tiers import descendants, reachable
+
+if TYPE_CHECKING:
+    from sandbox.tiers import Tier
 
 
 async def works(launcher: Launcher, profile: Profile = PROFILE) -> bool:
@@ -96,6 +104,32 @@ async def test_a_zygote_that_dies_while_it_starts_is_an_error_and_no_hang(launch
     assert await works(launcher)
 
 
+HANGING = Handler(name="a", lane="b", target="x:f", source="import time\nwhile True: time.sleep(600)")
+
+
+@pytest.mark.parametrize("tier", ["full", "none"])
+async def test_a_zygote_that_hangs_while_it_starts_is_gone_when_that_is_said(
+    tier: Tier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cage_module, "READY_SECONDS", 0.5)
+    async with open_launcher(tier=tier) as launcher:
+        before = descendants(os.getpid())
+        with trio.fail_after(20), pytest.raises(WouldNotStart, match="was not ready within"):
+            await launcher.warm(attrs.evolve(reachable(PROFILE), handlers=(HANGING,)))
+        assert before == descendants(os.getpid())
+
+
+async def test_who_waits_for_a_zygote_that_hangs_can_be_cancelled(launcher: Launcher) -> None:
+    before = descendants(os.getpid())
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(launcher.warm, attrs.evolve(PROFILE, handlers=(HANGING,)))
+            while len(descendants(os.getpid()) - before) < 2:  # noqa: ASYNC110 - the kernel sets no event
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    assert before == descendants(os.getpid())
+
+
 @pytest.mark.parametrize("lane", ["import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"])
 async def test_a_handler_that_kills_its_lane_harms_one_call_only(launcher: Launcher, lane: str) -> None:
     deadly = Handler(name="deadly", lane="other", target="x:f", source=f"def f(state):\n  {lane}\n")
@@ -156,13 +190,23 @@ async def test_nothing_of_a_session_is_remembered_when_it_is_over(launcher: Laun
 async def test_when_all_user_ids_are_lent_the_next_session_is_refused(launcher: Launcher) -> None:
     if not launcher.gives_users:
         pytest.skip("sessions all have the server's id here")
-    free, launcher._free_ids = launcher._free_ids, [7]
+    free, launcher._free_ids = launcher._free_ids, deque([7])
     async with launcher.open_sandbox(PROFILE, SMALL):
         with pytest.raises(Exhausted, match="user ids"):
             async with launcher.open_sandbox(PROFILE, SMALL):
                 pytest.fail("it was opened")
-    assert [7] == launcher._free_ids
+    assert [7] == list(launcher._free_ids)
     launcher._free_ids = free
+
+
+async def test_a_session_has_another_user_than_the_one_before(launcher: Launcher) -> None:
+    if not launcher.gives_users:
+        pytest.skip("sessions all have the server's id here")
+    users = []
+    for _ in range(3):
+        async with launcher.open_sandbox(PROFILE, SMALL) as box:
+            users.append(os.stat(f"/proc/{box._lanes['first'].process.pid()}").st_uid)  # noqa: PTH116
+    assert 3 == len(set(users))
 
 
 @pytest.mark.parametrize("left", range(24))
