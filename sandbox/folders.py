@@ -55,8 +55,8 @@ def sweep() -> None:
         Unsupported: there is no place where it could lie.
     """
     for path in owner.abandoned(_top()):
-        if os.stat(path).st_uid == os.geteuid():
-            with contextlib.suppress(OSError):  # what cannot be removed is for the next start to try
+        with contextlib.suppress(OSError):  # what cannot be removed is for the next start to try
+            if os.stat(path).st_uid == os.geteuid():
                 remove_tree(path)
 
 
