@@ -22,9 +22,9 @@ _OF_SERVER = 256
 """Listeners, logs, the sandboxes in which verdicts are computed."""
 
 _MORE_THAN_GUESTS = 4096
-"""The kernel counts descriptors in flight by user, and lets nobody send more while there are as many as his own
-soft limit. Guests, who may be the server's own user, have 1,024 (`sandbox.inside.lane`), and go over it by what
-each sends at once. The server must be able to send all the same."""
+"""The kernel counts descriptors in flight by user, and lets nobody send more while there are as many as its
+own soft limit. Guests, who may be the server's own user, have 1,024 (`sandbox.inside.lane`), and go over that
+by what each sends at once. The server must be able to send all the same."""
 
 
 def needed(sessions: int, lanes: int = LANES) -> int:
