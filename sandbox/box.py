@@ -180,9 +180,7 @@ class Box:
         The first ending given is the one that counts; without any it is found out what ended the box.
         Shielded; waits at most `GONE_SECONDS`, after which the whole cage is given up.
         """
-        if self._is_dying():
-            ending = self._unasked_ending()
-        self._ending = self._ending or ending
+        self._ending = self._ending or (self._unasked_ending() if self._is_dying() else ending)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
             # What dies with its PID namespace is reaped by the kernel, which adds its times to nobody's.
             self._lanes_cpu_seconds += sum(lane.process.cpu_seconds() for lane in self._lanes.values())

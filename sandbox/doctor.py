@@ -218,13 +218,7 @@ def _shell() -> Finding:
 
 
 def few_open_files(max_sessions: int, others: int = 0, lanes: int = open_files.LANES) -> Finding:
-    """Compare the hard limit of open files with what so many sessions may come to need.
-
-    Args:
-        max_sessions: how many are to live at once.
-        others: how many more there may be, on standby.
-        lanes: how many lanes each may have.
-    """
+    """Compare the hard limit of open files with what so many sessions, and others on standby, may need."""
     hard, needed = open_files.hard_limit(), open_files.needed(max_sessions + others, lanes)
     gives = f"{max_sessions} sessions at once"
     if hard is None or hard >= needed:

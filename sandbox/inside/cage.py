@@ -34,7 +34,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -43,7 +42,7 @@ import sys
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import plain, root
+from sandbox.inside import plain, rlimits, root
 from sandbox.inside.processes import END_SECONDS, wipe_after
 from sandbox.linux import mounts, namespaces, privileges, subordinate
 
@@ -105,7 +104,7 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     user, group = os.geteuid(), os.getegid()
     _be_killable()
-    _take_all_allowed()
+    rlimits.take_all_allowed()
     if not spec["namespaces"]:
         os.close(proc)
         return _start_plainly(spec, spec_descriptor, steering_descriptor, step)
@@ -163,20 +162,6 @@ def _be_killable() -> None:
         if int(score.read()) < 0:
             score.seek(0)
             score.write("0")
-
-
-def _take_all_allowed() -> None:
-    """Raise what the cage shares among its sessions as far as it may be.
-
-    Descriptors: the server may be short of them now, its cage would be for life. Pending signals: the limit
-    in force when a user namespace is made bounds what all its sessions together may have pending.
-    """
-    for kind, most in ((resource.RLIMIT_NOFILE, None), (resource.RLIMIT_SIGPENDING, resource.RLIM_INFINITY)):
-        hard = resource.getrlimit(kind)[1]
-        try:
-            resource.setrlimit(kind, (most or hard, most or hard))
-        except (OSError, ValueError):  # only root raises a hard limit
-            resource.setrlimit(kind, (hard, hard))
 
 
 def _write_own_maps(proc: int, user: int, group: int) -> None:
