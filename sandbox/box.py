@@ -183,9 +183,7 @@ class Box:
         The first ending given is the one that counts; without any it is found out what ended the box.
         Shielded; waits at most `GONE_SECONDS`, after which the whole cage is given up.
         """
-        if self._birth.dead.is_set():
-            ending = self._unasked_ending()
-        self._ending = self._ending or ending
+        self._ending = self._ending or (self._unasked_ending() if self._is_dying() else ending)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
             # What dies with its PID namespace is reaped by the kernel, which adds its times to nobody's.
             self._lanes_cpu_seconds += sum(lane.process.cpu_seconds() for lane in self._lanes.values())
@@ -206,7 +204,10 @@ class Box:
     @property
     def is_over(self) -> bool:
         """Whether it has ended, or is being ended."""
-        return self._ending is not None or self._birth.dead.is_set()
+        return self._ending is not None or self._is_dying()
+
+    def _is_dying(self) -> bool:
+        return self._birth.dead.is_set() or self._cage.lost.is_set()
 
     async def wait_ended(self) -> Ending:
         """Wait until the sandbox has ended by whatever road, and return which."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +37,15 @@ That is processor time, two seconds for 512 MiB of nothing but page tables, and 
 two busy sessions it took 80. Afterwards the cage is given up with all its sessions, so this must be longer
 than what sessions can bring about; a zygote that hangs is noticed earlier, by the next session to start."""
 
+UNBUILT_SECONDS = 30.0
+"""The same for a cage that never was ready, in which there is nothing to tear down."""
+
+KILLED_SECONDS = 10.0
+"""How long a killed keeper is waited for. One that takes longer hangs in the kernel."""
+
 _BOOTSTRAP = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from sandbox.inside.cage import main; main(*map(int, sys.argv[2:4]))"
+    "from sandbox.inside.cage import main; main(*map(int, sys.argv[2:5]))"
 )
 
 
@@ -74,7 +79,7 @@ class Cage:
         folder: where its sessions' folders are to be; '' where they have file systems of their own.
         shows_files: whether sessions' files belong to others until `show` was asked for.
         starting: held while a session is being started; those who wait are served in order.
-        lost: set once the zygote is gone, and every session in the cage with it.
+        lost: set once the zygote is gone. Its sessions can be asked nothing any more, and are about to die.
     """
 
     _line: Line
@@ -110,6 +115,8 @@ class Cage:
             raise Exhausted(msg) from None
         await birth.started.wait()
         if birth.init is None and birth.error is not None:
+            if self.lost.is_set():
+                await birth.dead.wait()  # whether it was forked is not known
             self._births.pop(name, None)
             msg = f"the kernel would not fork a session: {birth.error}"
             raise Exhausted(msg)
@@ -130,7 +137,7 @@ class Cage:
             raise Exhausted(msg) from None
 
     async def listen(self) -> None:
-        """Take the zygote's reports until it is gone; then every session of it is dead."""
+        """Take the zygote's reports until it is gone."""
         try:
             while (report := await self._line.receive()) is not None:
                 message = report.message
@@ -158,7 +165,11 @@ class Cage:
                 birth.error = birth.error or "the cage was lost"
                 birth.started.set()
                 birth.shown.set()
-                birth.dead.set()
+
+    def bury(self) -> None:
+        """Count every session as dead: the zygote was reaped, and nothing of the cage runs any more."""
+        for birth in self._births.values():
+            birth.dead.set()
 
     def close(self) -> None:
         """Hang up: the zygote exits, and its PID namespace with all sessions goes with it."""
@@ -173,40 +184,45 @@ def _write_plan(plan: dict[str, Any]) -> int:
     return descriptor
 
 
-async def _spawn(plan: dict[str, Any]) -> tuple[trio.Process, socket.socket]:
-    try:
-        ours, theirs = packets.pair()
-    except OSError as error:
-        msg = f"no descriptors left for a cage: {error}"
-        raise Exhausted(msg) from None
+@attrs.frozen
+class _Keeper:
+    """A keeper's process, our end of the line to its zygote, and the end of a pipe that lets both live."""
+
+    process: trio.Process
+    line: Line
+    lifeline: int
+
+
+async def _spawn(plan: dict[str, Any], held: tuple[int, ...]) -> _Keeper:
     top = str(Path(sandbox.__file__).parent.parent)
-    spec = -1
-    try:
-        spec = _write_plan(plan)
-        process = await trio.lowlevel.open_process(
-            [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, top, str(spec), str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=(spec, theirs.fileno()),
-            env={},
-            cwd="/",
-            start_new_session=True,  # a Ctrl-C at the terminal is for the server, which ends this in order
-        )
-    except OSError as error:
-        ours.close()
-        msg = f"the keeper could not be spawned: {error}"
-        raise Exhausted(msg) from None
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        if spec >= 0:
-            os.close(spec)
-        theirs.close()
-    return process, ours
+    with ExitStack() as theirs, ExitStack() as ours:
+        try:
+            here, there = packets.pair()
+            theirs.callback(there.close)
+            ours.callback(here.close)
+            ends, lifeline = os.pipe2(os.O_CLOEXEC)
+            theirs.callback(os.close, ends)
+            ours.callback(os.close, lifeline)
+            spec = _write_plan(plan)
+            theirs.callback(os.close, spec)
+            numbers = (spec, there.fileno(), ends)
+            process = await trio.lowlevel.open_process(
+                [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, top, *map(str, numbers)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(*numbers, *held),
+                env={},
+                cwd="/",
+                start_new_session=True,  # a Ctrl-C at the terminal is for the server, which then ends this
+            )
+        except OSError as error:
+            msg = f"the keeper could not be spawned: {error}"
+            raise Exhausted(msg) from None
+        ours.pop_all()
+        return _Keeper(process, Line(here), lifeline)
 
 
-async def _await_ready(line: Line) -> dict[str, Any]:
+async def _await_ready(line: Line) -> tuple[dict[str, Any], HeldProcess]:
     with trio.move_on_after(READY_SECONDS):
         report = await line.receive()
         if report is None:
@@ -216,30 +232,53 @@ async def _await_ready(line: Line) -> dict[str, Any]:
             what = f"{report.message['step']}: {report.message['error']}"
             msg = f"the cage could not be built, at {what}; `creche doctor` names the cause and the remedy"
             raise Unsupported(msg)
-        return report.message
+        if not report.descriptors:
+            msg = "no descriptor left for a cage's process"
+            raise Exhausted(msg)
+        return report.message, HeldProcess(report.descriptors[0])
     msg = f"the zygote was not ready within {READY_SECONDS:.0f} s"
     raise WouldNotStart(msg)
 
 
 @asynccontextmanager
-async def open_cage(plan: dict[str, Any]) -> AsyncGenerator[Cage]:
+async def open_cage(plan: dict[str, Any], held: tuple[int, ...] = ()) -> AsyncGenerator[Cage]:
     """Build a cage and start its zygote; on the way out end it, with every session in it.
 
     The body must have `Cage.listen` running as a task. Closing hangs up, then waits until the keeper is
     reaped.
 
+    Args:
+        plan: what it is made of.
+        held: descriptors for the keeper to have for as long as it lives.
+
     Raises:
         WouldNotStart: it could not be built; the message says at which step. Nothing is left.
     """
-    process, ours = await _spawn(plan)
-    line = Line(ours)
+    keeper = await _spawn(plan, held)
+    cage = zygote = None
     try:
-        yield Cage(line, await _await_ready(line), plan["folder"], bool(plan["subordinate"]))
+        facts, zygote = await _await_ready(keeper.line)
+        cage = Cage(keeper.line, facts, plan["folder"], bool(plan["subordinate"]))
+        yield cage
     finally:
-        line.close()
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + GONE_SECONDS):
-            await process.wait()
-        if (
-            process.returncode is None
-        ):  # cannot happen short of a kernel bug; the keeper is ours and waits only
-            process.kill()
+        keeper.line.close()
+        os.close(keeper.lifeline)
+        await _see_gone(keeper.process, zygote)
+        if cage is not None:
+            cage.bury()
+
+
+async def _see_gone(keeper: trio.Process, zygote: HeldProcess | None) -> None:
+    """Wait until a keeper, hung up on, has reaped its zygote, and so whatever was in the cage has ended."""
+    seconds = UNBUILT_SECONDS if zygote is None else GONE_SECONDS
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds):
+        await keeper.wait()
+        if zygote is not None:  # which outlives a keeper that somebody has killed
+            await zygote.wait_ended()
+    if zygote is not None:
+        zygote.kill()
+        zygote.close()
+    if keeper.returncode is None:
+        keeper.kill()
+        with trio.move_on_after(KILLED_SECONDS, shield=True):
+            await keeper.wait()

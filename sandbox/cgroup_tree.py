@@ -9,7 +9,7 @@ leaf, and may start and close at any time: what one finds changed under its hand
 
     creche.service                    the home: delegated by systemd, Delegate=yes
     ├─ creche-server                  the leaf: servers, and whoever started them
-    └─ creche-<pid>-<start time>.0    the subtree of one launcher, see `sandbox.cgroups`
+    └─ creche-<pid>-<random>          the subtree of one launcher, see `sandbox.cgroups`
 
 A unit with ``DelegateSubgroup=`` has such a leaf from the start; its parent is the home, and nothing moves.
 """

@@ -4,8 +4,8 @@ Version 2 where a delegated subtree is writable, the version 1 controllers where
 nothing otherwise (then rlimits and the watchdog do the bounding, and the posture says so). A session's groups
 are made ahead of time, joined by its init as its first act, and removed once it is reaped.
 
-Groups are named ``creche-<pid>-<start time>.<launcher>/<number>`` after the server that owns them, so that
-the next start can tell what a killed server left from what a living one uses.
+A launcher's groups are ``creche-<pid>-<random>/<number>``, named after the server and held by it, so that the
+next start can tell what a killed server left from what a living one uses (`sandbox.owner`).
 """
 
 from __future__ import annotations
@@ -14,30 +14,18 @@ import contextlib
 import errno
 import itertools
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-from sandbox import cgroup_tree
+from sandbox import cgroup_tree, owner
 from sandbox.cgroup_tree import REQUIRED, below, find_home
 from sandbox.limits import Limits
 
-_OWN_NAME = re.compile(r"creche-(\d+)-(\d+)(\.\d+)?$")
-_SUBTREES = itertools.count()
 _OF_CAGES = "cages"
 _DYING_SECONDS = 2.0
 """How long the processes of a killed server's sessions may take to die."""
-
-
-def start_time(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot: with its pid, a name no other process has."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    return int(stat.rpartition(b")")[2].split()[19])
 
 
 @attrs.define(eq=False)
@@ -150,6 +138,7 @@ class ControlGroups:
     version: int
     why_not: str = ""
     _parents: dict[str, Path] = attrs.field(factory=dict[str, Path])
+    _held: list[int] = attrs.field(factory=list[int])
     _home: Path | None = None
     _zygote: int | None = None
     _number: Iterator[int] = attrs.field(factory=itertools.count)
@@ -191,6 +180,8 @@ class ControlGroups:
                 for folder in [path for path in parent.iterdir() if path.is_dir()]:
                     folder.rmdir()
                 parent.rmdir()
+        while self._held:
+            os.close(self._held.pop())
         if self._home is not None:
             cgroup_tree.leave(self._home)
 
@@ -227,7 +218,7 @@ def open_control_groups(zygote: int | None = None) -> ControlGroups:
         The subtree; `version` 0 with the reason when there is none that can be used.
     """
     paths, mounts = cgroup_tree.own_paths(), cgroup_tree.mounts()
-    name = f"creche-{os.getpid()}-{start_time(os.getpid())}.{next(_SUBTREES)}"
+    name = owner.new_name()
     try:
         if all(each in mounts and each in paths for each in REQUIRED):
             return _open_version_1({each: below(mounts[each], paths[each]) for each in REQUIRED}, name)
@@ -242,26 +233,28 @@ def open_control_groups(zygote: int | None = None) -> ControlGroups:
 
 
 def _open_version_1(parents: dict[str, Path], name: str) -> ControlGroups:
-    made: list[Path] = []
+    made: dict[Path, int] = {}
     try:
         for parent in dict.fromkeys(parents.values()):
             sweep(parent)
-            (parent / name).mkdir(exist_ok=True)
-            made.append(parent / name)
+            made[parent / name] = owner.make(str(parent / name))
     except OSError:
-        for folder in made:
+        for folder, held in made.items():
             folder.rmdir()
+            os.close(held)
         raise
-    return ControlGroups(1, "", {controller: parent / name for controller, parent in parents.items()})
+    folders = {controller: parent / name for controller, parent in parents.items()}
+    return ControlGroups(1, "", folders, list(made.values()))
 
 
 def _open_version_2(home: Path, name: str, zygote: int | None) -> ControlGroups:
     sweep(home)
     cages = home / name / _OF_CAGES
+    held: list[int] = []
     for again in reversed(range(cgroup_tree.TRIES)):
         try:
             cgroup_tree.occupy(home)
-            (home / name).mkdir(exist_ok=True)
+            held = held or [owner.make(str(home / name))]
             cgroup_tree.enable(home / name)
             cages.mkdir(exist_ok=True)
             # Who forks a process into a group may have it in the group around both.
@@ -272,25 +265,23 @@ def _open_version_2(home: Path, name: str, zygote: int | None) -> ControlGroups:
                 for folder in (cages, home / name):
                     with contextlib.suppress(OSError):
                         folder.rmdir()
+                for each in held:
+                    os.close(each)
                 cgroup_tree.leave(home)
                 raise
-    return ControlGroups(2, "", dict.fromkeys(REQUIRED, home / name), home, zygote)
+    return ControlGroups(2, "", dict.fromkeys(REQUIRED, home / name), held, home, zygote)
 
 
 def sweep(parent: Path) -> int:
     """Remove what servers that no longer live left below `parent`; return how many sessions' it was."""
     swept = 0
-    for entry in parent.iterdir():
-        match = _OWN_NAME.match(entry.name)
-        if not match or start_time(int(match[1])) == int(match[2]):
-            continue
-        cgroup_tree.wait_empty(entry, _DYING_SECONDS)
-        with contextlib.suppress(OSError):  # another server that starts now was faster
-            for folder in [path for path in entry.iterdir() if path.is_dir()]:
-                with contextlib.suppress(
-                    OSError
-                ):  # busy: its processes are still dying; the next start gets it
+    for left in map(Path, owner.abandoned(str(parent))):
+        cgroup_tree.wait_empty(left, _DYING_SECONDS)
+        # What is busy, its processes still dying, is for the next start.
+        with contextlib.suppress(OSError):
+            for folder in [path for path in left.iterdir() if path.is_dir()]:
+                with contextlib.suppress(OSError):
                     folder.rmdir()
                     swept += 1
-            entry.rmdir()
+            left.rmdir()
     return swept

@@ -217,13 +217,13 @@ def _shell() -> Finding:
     return _weaker("bash", "none", gives, obstacle)
 
 
-def few_open_files(max_sessions: int) -> Finding:
-    """Compare the hard limit of open files with what so many sessions may come to need."""
-    hard, needed = open_files.hard_limit(), open_files.needed(max_sessions)
+def few_open_files(max_sessions: int, others: int = 0, lanes: int = open_files.LANES) -> Finding:
+    """Compare the hard limit of open files with what so many sessions, and others on standby, may need."""
+    hard, needed = open_files.hard_limit(), open_files.needed(max_sessions + others, lanes)
     gives = f"{max_sessions} sessions at once"
     if hard is None or hard >= needed:
         return Finding("open files", "yes", "as many as needed" if hard is None else f"up to {hard}", gives)
-    enough = open_files.sessions_possible(hard)
+    enough = max(1, open_files.sessions_possible(hard, lanes) - others)
     obstacle = Obstacle(
         f"the hard limit of {hard} is enough for some {enough} sessions at once, "
         f"and max_sessions is {max_sessions}",

@@ -1,16 +1,14 @@
 """Folders for sessions that have no file system of their own: made, given to a user, removed, swept up.
 
-A cage has one, named ``creche-<pid>-<start time>.<number>`` after the server that owns it, with its copies of
-the far side and a folder for each session. Whoever opened one removes it; what a killed server's keeper could
-not remove either, the next start does.
+A cage has one, named after the server that owns it (`sandbox.owner`), with its copies of the far side and a
+folder for each session. The server removes it, or its keeper when the server was killed, and both hold it
+until then. What neither could remove, the next start does.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import re
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator
@@ -18,12 +16,10 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from sandbox.cgroups import start_time
+from sandbox import owner
 from sandbox.errors import Exhausted, Unsupported
 from sandbox.inside.plain import FOLDERS, remove_tree
 
-_NAME = re.compile(r"creche-(\d+)-(\d+)\.\d+$")
-_NUMBERS = itertools.count()
 _REMOVAL_SECONDS = 60.0
 
 
@@ -49,8 +45,7 @@ def name_folder() -> str:
     Raises:
         Unsupported: there is no place for it.
     """
-    own = f"creche-{os.getpid()}-{start_time(os.getpid())}.{next(_NUMBERS)}"
-    return os.path.join(_top(), own)
+    return os.path.join(_top(), owner.new_name())
 
 
 def sweep() -> None:
@@ -59,44 +54,40 @@ def sweep() -> None:
     Raises:
         Unsupported: there is no place where it could lie.
     """
-    with os.scandir(_top()) as entries:
-        left = [entry for entry in entries if (match := _NAME.match(entry.name)) and not _lives(match)]
-    for entry in left:
-        if entry.stat(follow_symlinks=False).st_uid == os.geteuid() and entry.is_dir(follow_symlinks=False):
-            with contextlib.suppress(OSError):  # another server that starts now was faster
-                remove_tree(entry.path)
-
-
-def _lives(match: re.Match[str]) -> bool:
-    return start_time(int(match[1])) == int(match[2])
+    for path in owner.abandoned(_top()):
+        with contextlib.suppress(OSError):  # what cannot be removed is for the next start to try
+            if os.stat(path).st_uid == os.geteuid():
+                remove_tree(path)
 
 
 @asynccontextmanager
-async def open_cage_folder(path: str) -> AsyncGenerator[None]:
+async def open_cage_folder(path: str) -> AsyncGenerator[tuple[int, ...]]:
     """Make a cage's folder; on the way out see it gone. Nothing for the path ''.
+
+    Gives the descriptor by which it is held: as long as any process has it, no other server removes it.
 
     Raises:
         Exhausted: it could not be made.
     """
     if not path:
-        yield
+        yield ()
         return
     try:
-        os.mkdir(path, 0o755)
-        os.chmod(path, 0o755)  # noqa: S103 - sessions are other users, and look for their modules in it
+        held = owner.make(path)  # sessions are other users, and look for their modules in it
     except OSError as error:
         msg = f"no folder for sessions could be made: {error}; TMPDIR names the place"
         raise Exhausted(msg) from None
     try:
-        yield
+        yield (held,)
     finally:
         with trio.move_on_after(_REMOVAL_SECONDS, shield=True):
             await _remove(path)
+        os.close(held)
 
 
 @asynccontextmanager
-async def open_session_folder(parent: str, owner: int | None) -> AsyncGenerator[str]:
-    """Make a session's folder below its cage's, for the user `owner`; on the way out it is removed.
+async def open_session_folder(parent: str, user: int | None) -> AsyncGenerator[str]:
+    """Make a session's folder below its cage's, for the user `user`; on the way out it is removed.
 
     Gives its path; '' for the parent ''.
 
@@ -111,8 +102,8 @@ async def open_session_folder(parent: str, owner: int | None) -> AsyncGenerator[
     try:
         for made in (path, *(os.path.join(path, name) for name in FOLDERS)):
             os.mkdir(made, 0o700)
-            if owner is not None:
-                os.chown(made, owner, owner)
+            if user is not None:
+                os.chown(made, user, user)
     except OSError as error:
         with trio.move_on_after(_REMOVAL_SECONDS, shield=True):
             await _remove(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections import deque
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -51,7 +52,7 @@ class Launcher:
     _standby: Standby = attrs.field(init=False)
     _cages: dict[Profile, Cage] = attrs.field(factory=dict[Profile, Cage])
     _building: dict[Profile, trio.Lock] = attrs.field(factory=dict[Profile, trio.Lock])
-    _free_ids: list[int] = attrs.field(init=False)
+    _free_ids: deque[int] = attrs.field(init=False)
     alive: int = 0
     mismatches: int = 0
 
@@ -179,7 +180,7 @@ class Launcher:
         if not self._free_ids:
             msg = f"all {self.ids.count} user ids for sessions are in use"
             raise Exhausted(msg)
-        number = self._free_ids.pop()
+        number = self._free_ids.popleft()  # the one that has been free for the longest
         try:
             yield self.ids.user(number)
         finally:
@@ -201,14 +202,14 @@ class Launcher:
                 group.close()
 
 
-def _numbers(count: int) -> list[int]:
+def _numbers(count: int) -> deque[int]:
     """Return 1 to `count`, from a random one on.
 
     What the kernel counts by id it counts wherever the id is in use: by another server on this machine, or by
     another program of the user whose range it is.
     """
     start = random.SystemRandom().randrange(count) if count else 0
-    return [*range(start, 0, -1), *range(count, start, -1)]
+    return deque([*range(start + 1, count + 1), *range(1, start + 1)])
 
 
 def _ids(tier: Tier, host: Host) -> Ids | None:
@@ -231,7 +232,7 @@ def _set_bounds(group: Group, limits: Limits) -> None:
 async def _keep_cage(plan: dict[str, Any], *, task_status: trio.TaskStatus[Cage | WouldNotStart]) -> None:
     """Build a cage and live as long as it does; a failure is for whoever asked, not for the nursery."""
     try:
-        async with open_cage_folder(plan["folder"]), open_cage(plan) as cage:
+        async with open_cage_folder(plan["folder"]) as held, open_cage(plan, held) as cage:
             task_status.started(cage)
             await cage.listen()
     except WouldNotStart as error:

@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import resource
 
-PER_SESSION = 20
-"""A session of three lanes: its line, its tree, a pidfd for each process, four pipes for each lane, and the
-connection of the client that uses it."""
+LANES = 3
+"""How many lanes a session has with the shipped tools."""
+
+_PER_LANE = 5
+"""Four pipes and a pidfd."""
+
+_PER_SESSION = 5
+"""Besides its lanes: its line, its tree, its init's pidfd, the connection of the client that uses it, and one
+for what is opened now and then."""
 
 _OF_SERVER = 256
 """Listeners, logs, the sandboxes in which verdicts are computed."""
 
+_MORE_THAN_GUESTS = 4096
+"""The kernel counts descriptors in flight by user, and lets nobody send more while there are as many as its
+own soft limit. Guests, who may be the server's own user, have 1,024 (`sandbox.inside.lane`), and go over that
+by what each sends at once. The server must be able to send all the same."""
 
-def needed(sessions: int) -> int:
-    """Return how many files a server of so many sessions may come to have open."""
-    return sessions * PER_SESSION + _OF_SERVER
+
+def needed(sessions: int, lanes: int = LANES) -> int:
+    """Return how many files a server may come to have open, of so many sessions with so many lanes each."""
+    return sessions * (_PER_SESSION + lanes * _PER_LANE) + _OF_SERVER
 
 
 def hard_limit() -> int | None:
@@ -27,14 +38,16 @@ def hard_limit() -> int | None:
     return None if hard == resource.RLIM_INFINITY else hard
 
 
-def sessions_possible(limit: int) -> int:
+def sessions_possible(limit: int, lanes: int = LANES) -> int:
     """Return for how many sessions that is enough; never less than one."""
-    return max(1, (limit - _OF_SERVER) // PER_SESSION)
+    return max(1, (limit - _OF_SERVER) // (_PER_SESSION + lanes * _PER_LANE))
 
 
-def allow(sessions: int) -> None:
+def allow(sessions: int, lanes: int = LANES) -> None:
     """Raise this process's soft limit to what so many sessions need, or as far as the hard limit lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = needed(sessions) if hard == resource.RLIM_INFINITY else min(hard, needed(sessions))
+    wanted = max(needed(sessions, lanes), _MORE_THAN_GUESTS)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(hard, wanted)
     if soft not in (resource.RLIM_INFINITY, wanted) and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -23,6 +23,7 @@ from server.http.operations import RESERVED
 from server.loading import EnvironmentNotFoundError, load_environment
 from server.logs import get_logger
 from server.receipts.keys import KeyFileError
+from server.sandboxes.errands import profile_like
 from server.sandboxes.registry import open_sandboxes
 from server.sandboxes.routes import Routes as SandboxRoutes
 from server.sessions.registry import Sessions, open_sessions
@@ -64,8 +65,9 @@ async def open_house(settings: Settings) -> AsyncGenerator[House]:
     """
     environment = _environment(settings.environment)
     _require_judge(environment, settings)
-    open_files.allow(settings.max_sessions)
-    few = few_open_files(settings.max_sessions)
+    lanes, on_standby = _size(environment, settings)
+    open_files.allow(settings.max_sessions + on_standby, lanes)
+    few = few_open_files(settings.max_sessions, on_standby, lanes)
     if few.cause:
         log.warning("few_open_files", why=few.cause, remedy=few.remedy)
     if settings.tier != "full":
@@ -120,6 +122,15 @@ def _environment(name: str) -> Environment[Any]:
         msg = f"a tool cannot be named {taken[0]!r}, since that is a route of the server; name it otherwise"
         raise StartupError(msg)
     return environment
+
+
+def _size(environment: Environment[Any], settings: Settings) -> tuple[int, int]:
+    """Return how many lanes a session may have, and how many sessions there may be on standby."""
+    profiles = [environment.toolbox.equip(environment.profile)]
+    if settings.sandbox_token is not None:
+        profiles.append(profile_like(environment.profile))
+    lanes = max(len({handler.lane for handler in profile.handlers}) for profile in profiles)
+    return lanes, settings.standby * (len(profiles) + 1)  # some wait for verdicts, too
 
 
 def _require_judge(environment: Environment[Any], settings: Settings) -> None:

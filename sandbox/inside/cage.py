@@ -1,8 +1,7 @@
 """The keeper: builds a cage, starts the zygote in it, and waits.
 
 Run by the server's own interpreter, as ``python -I -S -B -c "..."``, in a fresh single-threaded process. What
-it does, in order, and why
-in that order:
+it does, in order, and why in that order:
 
 1. As root it unshares the mount namespace; as an ordinary user the user namespace first, which is what gives
    it the right. Where that user has a range of ids, they are mapped into it (`sandbox.linux.subordinate`).
@@ -19,8 +18,12 @@ in that order:
 
 Where the tier has no namespaces, steps 1 to 5 are left out: the keeper fills a folder with copies of our far
 side, the child executes the interpreter where it is, and the keeper, as the parent of last resort of all
-that has lost its own, ends whatever a dead zygote has left, and removes the folder
+that has lost its own, ends whatever a dead zygote has left, and removes the folder if the server cannot
 (`sandbox.inside.plain`).
+
+A zygote looks at its socket when it has prepared itself, which runs code of a profile's author and may hang.
+So there is a lifeline besides, a pipe that ends when the server hangs up or dies: the keeper then gives the
+zygote a moment to end by itself, and kills it.
 
 The specification comes as JSON in a descriptor (see `sandbox.cage_plan`). A failure is reported over the
 steering socket in one sentence that names the step.
@@ -31,14 +34,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import resource
+import select
+import signal
 import socket
 import stat
 import sys
 from typing import Any, NoReturn
 
 from sandbox import packets
-from sandbox.inside import plain, root
+from sandbox.inside import plain, rlimits, root
 from sandbox.inside.processes import END_SECONDS, wipe_after
 from sandbox.linux import mounts, namespaces, privileges, subordinate
 
@@ -46,11 +50,21 @@ ROOT = "/tmp"
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 _DEVICE_MODE = 0o666
-_ZERO_MODE = 0o444  # whoever may write to it may map it shared: see `_WRITABLE_DEVICES` in init
+_ZERO_MODE = 0o444  # whoever may write to it may map it shared: see `_PATHS` in `sandbox.cage_plan`
+
+_LEAVE_SECONDS = 5.0
+"""How long a zygote may take to end after the server has hung up: without namespaces it ends its sessions."""
 
 
-def main(spec_descriptor: int, steering_descriptor: int) -> None:
-    """Build the cage, start the zygote, exit with its status once it has ended."""
+def main(spec_descriptor: int, steering_descriptor: int, lifeline: int) -> None:
+    """Build the cage, start the zygote, exit with its status once it and all that was in the cage has ended.
+
+    Args:
+        spec_descriptor: a file with the specification.
+        steering_descriptor: the socket between server and zygote.
+        lifeline: the reading end of a pipe that the server holds open for as long as it wants the cage.
+    """
+    server = os.getppid()
     steering = socket.socket(fileno=steering_descriptor)
     step = ["reading the specification"]
     try:
@@ -58,23 +72,39 @@ def main(spec_descriptor: int, steering_descriptor: int) -> None:
             spec = json.load(file)
         zygote = _start(spec, spec_descriptor, steering_descriptor, step)
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
-        packets.send_last(
-            steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"}
-        )
-        os._exit(1)
+        _give_up(steering, step[0], error)
     steering.close()
-    _, status = os.waitpid(zygote, 0)
+    status = _wait_ended(zygote, lifeline)
     if not spec["namespaces"]:
         wipe_after(END_SECONDS)
-        plain.remove_tree(spec["folder"])
+        if os.getppid() != server:
+            plain.remove_tree(spec["folder"])
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _give_up(steering: socket.socket, step: str, error: BaseException) -> NoReturn:
+    what = f"{type(error).__name__}: {error}"
+    packets.send_last(steering, {"op": "failed", "step": step, "error": what})
+    os._exit(1)
+
+
+def _wait_ended(zygote: int, lifeline: int) -> int:
+    process = os.pidfd_open(zygote)
+    poller = select.poll()
+    poller.register(process, select.POLLIN)
+    poller.register(lifeline, 0)  # its end is told unasked
+    poller.poll()
+    poller.unregister(lifeline)
+    if not poller.poll(_LEAVE_SECONDS * 1000):
+        os.kill(zygote, signal.SIGKILL)
+    return os.waitpid(zygote, 0)[1]
 
 
 def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int, step: list[str]) -> int:
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     user, group = os.geteuid(), os.getegid()
     _be_killable()
-    _take_all_allowed()
+    rlimits.take_all_allowed()
     if not spec["namespaces"]:
         os.close(proc)
         return _start_plainly(spec, spec_descriptor, steering_descriptor, step)
@@ -106,6 +136,8 @@ def _start(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int,
     mapped_read, mapped_write = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(unshared_read)
+        os.close(mapped_write)  # or it would wait for itself when its ids cannot be mapped
         _become_zygote(spec, spec_descriptor, steering_descriptor, step, unshared_write, mapped_read)
     os.close(unshared_write)
     os.close(mapped_read)
@@ -130,20 +162,6 @@ def _be_killable() -> None:
         if int(score.read()) < 0:
             score.seek(0)
             score.write("0")
-
-
-def _take_all_allowed() -> None:
-    """Raise what the cage shares among its sessions as far as it may be.
-
-    Descriptors: the server may be short of them now, its cage would be for life. Pending signals: the limit
-    in force when a user namespace is made bounds what all its sessions together may have pending.
-    """
-    for kind, most in ((resource.RLIMIT_NOFILE, None), (resource.RLIMIT_SIGPENDING, resource.RLIM_INFINITY)):
-        hard = resource.getrlimit(kind)[1]
-        try:
-            resource.setrlimit(kind, (most or hard, most or hard))
-        except (OSError, ValueError):  # only root raises a hard limit
-            resource.setrlimit(kind, (hard, hard))
 
 
 def _write_own_maps(proc: int, user: int, group: int) -> None:
@@ -217,7 +235,7 @@ def _become_zygote(
     step: list[str],
     unshared: int,
     mapped: int,
-) -> None:
+) -> NoReturn:
     steering = socket.socket(fileno=steering_descriptor)
     try:
         step[0] = "mounting /proc"
@@ -236,17 +254,15 @@ def _become_zygote(
             others |= namespaces.NEWUSER | namespaces.NEWNS
         namespaces.unshare(others)
         os.write(unshared, b"u")
-        os.read(mapped, 1)
+        if not os.read(mapped, 1):
+            os._exit(1)  # the keeper has given up, and has said why
         privileges.become(0, 0)
         socket.sethostname("creche")
         step[0] = "executing the interpreter in the cage"
         _execute(spec, spec_descriptor, steering_descriptor)
     except BaseException as error:  # noqa: BLE001 - reported, then this process ends
-        packets.send_last(
-            steering, {"op": "failed", "step": step[0], "error": f"{type(error).__name__}: {error}"}
-        )
         sys.stderr.flush()
-        os._exit(1)
+        _give_up(steering, step[0], error)
 
 
 def _execute(spec: dict[str, Any], spec_descriptor: int, steering_descriptor: int) -> NoReturn:
@@ -274,10 +290,6 @@ def _start_plainly(
             step[0] = "executing the interpreter"
             _execute(spec, spec_descriptor, steering_descriptor)
         except BaseException as error:  # noqa: BLE001 - reported, then this process ends
-            what = f"{type(error).__name__}: {error}"
-            packets.send_last(
-                socket.socket(fileno=steering_descriptor), {"op": "failed", "step": step[0], "error": what}
-            )
-            os._exit(1)
+            _give_up(socket.socket(fileno=steering_descriptor), step[0], error)
     os.close(spec_descriptor)
     return child

@@ -17,6 +17,7 @@ by the lanes: there is one policy per session, not one per process.
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import select
 import signal
@@ -28,7 +29,7 @@ from typing import Any, NoReturn
 from sandbox import packets
 from sandbox.inside import lane, plain, rlimits, root
 from sandbox.inside.confinement import Confinement
-from sandbox.inside.processes import below, kill_family, snapshot, wipe
+from sandbox.inside.processes import below, hold, kill_family, snapshot, wipe
 from sandbox.inside.quota import Quota
 from sandbox.inside.watchdog import Watchdog, memory_of_files
 from sandbox.linux import mounts, namespaces, privileges
@@ -66,8 +67,9 @@ def run(
         toolbox: what lanes can run.
         confinement: what holds for every session of the cage.
     """
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptors[0])
+    line = None
     try:
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptors[0])
         pipes, groups = descriptors[1:BEFORE_GROUPS], descriptors[BEFORE_GROUPS:]
         os.setsid()  # the scheduler may count by sessions; without this, all sandboxes would be one to it
         os.dup2(1, 2)  # the zygote's stderr is the server's; from here on there is only /dev/null
@@ -83,7 +85,8 @@ def run(
         supervisor.serve()
     except BaseException as error:  # noqa: BLE001 - reported, then the session ends
         what = f"{type(error).__name__}: {error}"
-        packets.send_last(line, {"op": "failed", "lane": request["lane"], "error": what})
+        if line is not None:
+            packets.send_last(line, {"op": "failed", "lane": request["lane"], "error": what})
     os._exit(1)
 
 
@@ -202,7 +205,11 @@ class Init:
         self._out_of_memory = 0
 
     def start_lane(self, name: str, pipes: list[int]) -> int:
-        """Fork the lane's process and close its pipes here; return a pidfd of it, the caller's to close."""
+        """Fork the lane's process and close its pipes here; return a pidfd of it, the caller's to close.
+
+        Raises:
+            OSError: there is no such process, and the pipes are still open.
+        """
         # For the child to inherit. Where a container has given us more, less may not be written.
         os.write(self._oom_score, str(max(_LANES_OOM_SCORE, int(self._own_oom_score))).encode())
         try:
@@ -211,10 +218,11 @@ class Init:
                 lane.run(name, pipes, self._toolbox, self._confinement, self._folder)
         finally:
             os.write(self._oom_score, self._own_oom_score)
+        pidfd = hold(pid)
         self._lanes[pid] = name
         for pipe in pipes:
             os.close(pipe)
-        return os.pidfd_open(pid)
+        return pidfd
 
     def serve(self) -> None:
         """Answer the server until it hangs up; does not return."""
@@ -247,12 +255,13 @@ class Init:
 
     def _look(self) -> None:
         """See to the bounds that the kernel does not keep by itself here."""
-        if self._watchdog is not None and self._watchdog.is_exceeded():
+        members = functools.cache(lambda: below([os.getpid()], snapshot()))
+        if self._watchdog is not None and self._watchdog.is_exceeded(members):
             # Told with the next lane's end: the line is read when something is asked of the session, so what
             # is sent unasked would fill it up, and whoever sends into a full one waits and watches nothing.
             self._out_of_memory += 1
             self._watchdog.kill_largest(spare=os.getpid())
-        if self._quota is not None and self._quota.is_exceeded(below([os.getpid()], snapshot())):
+        if self._quota is not None and self._quota.is_exceeded(members):
             self._leave()  # whoever wrote too much is not known, and what is written would stay
 
     def _obey(self, order: dict[str, Any], descriptors: list[int]) -> None:
@@ -265,7 +274,10 @@ class Init:
                     os.close(descriptor)
                 packets.send(self._line, {"op": "refused", "lane": name, "error": str(error)})
                 return
-            packets.send(self._line, {"op": "started", "lane": name}, [pidfd])
+            try:
+                packets.send(self._line, {"op": "started", "lane": name}, [pidfd])
+            except OSError:  # too many descriptors are in flight: without it the server has the lane ended
+                packets.send(self._line, {"op": "started", "lane": name})
             os.close(pidfd)
         elif order["op"] == "kill":
             for pid, running in self._lanes.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import resource
+import secrets
 import stat
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ FOLDERS = ("workspace", "tmp", "shm")
 """What a session's folder holds: the same names as in the file system that a namespace gives it."""
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_HOLD_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def move_in(request: dict[str, Any]) -> int:
@@ -54,10 +56,11 @@ def count_processes_of(user: int) -> int:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a folder that hostile code has filled, and that nobody writes to any more.
+    """Remove a folder that hostile code has filled.
 
     Whatever is nested, however deeply, is moved up into the folder itself before its turn comes, so neither
-    depth nor long paths matter, and no link is followed.
+    depth nor long paths matter. No link is followed, and nothing outside is touched, whatever somebody who
+    still writes there does meanwhile; but then it may fail.
 
     Raises:
         OSError: something cannot be removed. What could be is gone. Not for a folder that is not there.
@@ -67,6 +70,7 @@ def remove_tree(path: str) -> None:
     except FileNotFoundError:
         return
     try:
+        free = f".moved-{secrets.token_hex(16)}"  # whoever filled it must not have taken the names
         moved = 0
         while folders := _remove_files(top, os.listdir(top)):
             for name in folders:
@@ -75,7 +79,7 @@ def remove_tree(path: str) -> None:
                     for nested in _remove_files(folder, os.listdir(folder)):
                         os.close(_open_folder(folder, nested))  # a folder must be writable to be moved
                         moved += 1
-                        os.rename(nested, f".moved-{os.getpid()}-{moved}", src_dir_fd=folder, dst_dir_fd=top)
+                        os.rename(nested, f"{free}-{moved}", src_dir_fd=folder, dst_dir_fd=top)
                 finally:
                     os.close(folder)
                 os.rmdir(name, dir_fd=top)
@@ -99,7 +103,12 @@ def _folders_left(folder: int, names: list[str]) -> Iterator[str]:
 
 def _open_folder(parent: int | None, name: str) -> int:
     """Open a folder; make it readable and writable if it is not, which its owner may."""
-    mode = stat.S_IMODE(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-    if mode & 0o700 != 0o700:  # noqa: PLR2004 - its owner may do everything
-        os.chmod(name, mode | 0o700, dir_fd=parent)
-    return os.open(name, _OPEN_FOLDER, dir_fd=parent)
+    # What is looked at, changed and opened is one folder: by its name each could be another, or a link.
+    held = os.open(name, _HOLD_FOLDER, dir_fd=parent)
+    try:
+        mode = stat.S_IMODE(os.fstat(held).st_mode)
+        if mode & 0o700 != 0o700:  # noqa: PLR2004 - its owner may do everything
+            os.chmod(f"/proc/self/fd/{held}", mode | 0o700)
+        return os.open(".", _OPEN_FOLDER, dir_fd=held)
+    finally:
+        os.close(held)

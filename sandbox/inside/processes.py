@@ -56,6 +56,20 @@ def below(ancestors: Iterable[int], processes: Mapping[int, Entry]) -> set[int]:
     return members
 
 
+def hold(child: int) -> int:
+    """Return a pidfd of a child that was just forked.
+
+    Raises:
+        OSError: there is none to be had; the child has been killed and reaped.
+    """
+    try:
+        return os.pidfd_open(child)
+    except OSError:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
+
+
 def wipe_after(seconds: float) -> None:
     """Let the children end by themselves for so long, then `wipe` what is left.
 

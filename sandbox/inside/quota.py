@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 _SECONDS = 0.5
 _SHARE = 20  # a look may take no more than this part of the time between two
@@ -29,11 +29,11 @@ class Quota:
         self._most_inodes = most_inodes
         self._next_look = 0.0
 
-    def is_exceeded(self, members: Iterable[int]) -> bool:
+    def is_exceeded(self, members: Callable[[], Iterable[int]]) -> bool:
         """Look, if it is time to.
 
         Args:
-            members: the session's processes.
+            members: finds the session's processes; not asked when it is not time.
         """
         started = time.monotonic()
         if started < self._next_look:
@@ -41,7 +41,7 @@ class Quota:
         self._bytes = self._inodes = 0
         try:
             self._add_folder(self._folder, 0)
-            self._add_nameless(members)
+            self._add_nameless(members())
         except (_Exceeded, PermissionError):
             return True
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The kernel's limits on each process of a session: those that are lowered, and when."""
+"""The kernel's limits: those that a cage raises, those that are lowered for sessions, and when."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from typing import Any
 from sandbox.inside import plain
 
 _PENDING_SIGNALS = 256  # queued signals and timers
+
+
+def take_all_allowed() -> None:
+    """Raise, in the keeper, what the cage shares among its sessions as far as it may be.
+
+    Descriptors: the server may be short of them now, its cage would be for life. Pending signals: the limit
+    in force when a user namespace is made bounds what all its sessions together may have pending.
+    """
+    for kind, most in ((resource.RLIMIT_NOFILE, None), (resource.RLIMIT_SIGPENDING, resource.RLIM_INFINITY)):
+        hard = resource.getrlimit(kind)[1]
+        try:
+            resource.setrlimit(kind, (most or hard, most or hard))
+        except (OSError, ValueError):  # only root raises a hard limit
+            resource.setrlimit(kind, (hard, hard))
 
 
 def set_common() -> None:

@@ -94,10 +94,11 @@ def why_not(layers: list[tuple[str, str]], proc: int, user: int) -> str:
     if pid == 0:
         said = "it died"
         try:
-            os.read(mapped_read, 1)
-            privileges.become(user, user)
-            enter(layers)
-            said = ""
+            os.close(mapped_write)  # or it would wait for itself when its ids cannot be mapped
+            if os.read(mapped_read, 1):
+                privileges.become(user, user)
+                enter(layers)
+                said = ""
         except OSError as error:
             said = str(error)
         finally:

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-
-from sandbox.inside.processes import below, snapshot
+from collections.abc import Callable, Iterable
 
 _KIB = 1024
 
@@ -28,39 +26,45 @@ class Watchdog:
     interval_ms = 100
 
     def __init__(self, memory_bytes: int, files: Callable[[], int]) -> None:
-        """Allow `memory_bytes` to this process, its descendants, and what `files` says that files hold."""
+        """Allow `memory_bytes` to the session's processes and what `files` says that files hold."""
         self._allowed = memory_bytes
         self._files = files
+        self._seen: dict[int, int] = {}
 
-    def is_exceeded(self) -> bool:
-        """Look once."""
-        return sum(self._sizes().values()) + self._files() > self._allowed
+    def is_exceeded(self, members: Callable[[], Iterable[int]]) -> bool:
+        """Look once.
+
+        Args:
+            members: finds the session's processes.
+        """
+        self._seen = _sizes(members())
+        return sum(self._seen.values()) + self._files() > self._allowed
 
     def kill_largest(self, *, spare: int) -> None:
-        """SIGKILL the process that holds the most, never `spare`."""
-        sizes = self._sizes()
-        sizes.pop(spare, None)
+        """SIGKILL the process that held the most when looked at, never `spare`."""
+        sizes = {pid: size for pid, size in self._seen.items() if pid != spare}
         if sizes:
             try:
                 os.kill(max(sizes, key=lambda pid: sizes[pid]), signal.SIGKILL)
             except ProcessLookupError:
                 pass  # it ended by itself
 
-    def _sizes(self) -> dict[int, int]:
-        sizes: dict[int, int] = {}
-        for pid in below([os.getpid()], snapshot()):
+
+def _sizes(members: Iterable[int]) -> dict[int, int]:
+    sizes: dict[int, int] = {}
+    for pid in members:
+        try:
+            tables = _field(f"/proc/{pid}/status", (b"VmPTE:",))
+        except OSError:
+            continue  # gone meanwhile
+        try:
+            sizes[pid] = tables + _proportional(pid)
+        except OSError:
             try:
-                tables = _field(f"/proc/{pid}/status", (b"VmPTE:",))
+                sizes[pid] = tables + _own(pid)
             except OSError:
-                continue  # gone meanwhile
-            try:
-                sizes[pid] = tables + _proportional(pid)
-            except OSError:
-                try:
-                    sizes[pid] = tables + _own(pid)
-                except OSError:
-                    continue
-        return sizes
+                continue
+    return sizes
 
 
 def memory_of_files() -> int:

@@ -1,7 +1,7 @@
 """The zygote: PID 1 of a cage. Imports once, then forks a session whenever it is asked to.
 
-Single-threaded for its whole life, which is what makes forking a Python process sound; a preloaded module
-that starts a thread is refused by name. It runs no model code. Its only inputs are the steering socket and
+Single-threaded for its whole life, which is what makes forking a Python process sound; a profile whose code
+starts a thread beforehand is refused. It runs no model code. Its only inputs are the steering socket and
 the deaths of its children; the end of file on the socket means that the server is gone, and exiting then ends
 every session, because this is PID 1 of the namespace that they live in. Where there is no namespace it adopts
 what a dead session has left, and wipes it away before it reports the death (`sandbox.inside.plain`).
@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from sandbox import packets
 from sandbox.inside import guard, heap, init, lane, rlimits, root
 from sandbox.inside.confinement import Confinement
-from sandbox.inside.processes import END_SECONDS, wipe, wipe_after
+from sandbox.inside.processes import END_SECONDS, hold, wipe, wipe_after
 from sandbox.linux import mounts, namespaces, privileges
 
 # A network of its own even without a loopback: names of UNIX sockets are listed and taken there.
@@ -77,16 +77,11 @@ class Zygote:
             started = time.perf_counter()
             importlib.import_module(name)
             times[name] = time.perf_counter() - started
-            threads = len(os.listdir("/proc/self/task"))
-            if threads != 1:
-                msg = (
-                    f"preloading {name!r} started {threads - 1} thread(s), "
-                    "which makes forking unsafe; drop it from the profile"
-                )
-                raise RuntimeError(msg)
+            _require_one_thread(f"preloading {name!r}", "drop it from the profile")
         lane.make_ready()
         rlimits.set_common()
         self._toolbox = lane.load_toolbox(self._spec["handlers"])
+        _require_one_thread("loading the tools' modules", "start threads in calls only")
         why_shared = self._part_sessions() if self._spec["namespaces"] else ""
         self._confinement = Confinement.of(self._spec, own_root=self._spec["namespaces"] and not why_shared)
         if not self._confinement.namespaces:
@@ -94,10 +89,12 @@ class Zygote:
         if self._spec["subordinate"]:
             self._as_servers = namespaces.open_mapped(self._proc, init.USER, 0)
         lane.rehearse(self._toolbox, self._spec["rehearsal"])
+        _require_one_thread("the rehearsal", "have it start none")
         # Python's own dispositions are undone here, once, so that inits and lanes start with the kernel's.
         for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         heap.share()
+        own = os.pidfd_open(os.getpid())
         packets.send(
             self._steering,
             {
@@ -107,7 +104,9 @@ class Zygote:
                 "preload_seconds": times,
                 "why_shared": why_shared,
             },
+            [own],
         )
+        os.close(own)
 
     def _part_sessions(self) -> str:
         """See to it that no lock of one session is met by another; return what stands in the way, or ''."""
@@ -173,7 +172,7 @@ class Zygote:
         try:
             if not self._confinement.namespaces:
                 pid = os.fork()
-                return (pid, os.pidfd_open(pid), False) if pid else (0, -1, False)
+                return (pid, hold(pid), False) if pid else (0, -1, False)
             if group >= 0 and self._forks_into_groups:
                 try:
                     return (*namespaces.fork_into(_SESSION_NAMESPACES, group), True)
@@ -208,12 +207,15 @@ class Zygote:
 
     def _start_session(self, request: dict[str, Any], descriptors: list[int]) -> None:
         session = request["session"]
-        mapped_read, mapped_write = os.pipe()
-        group = descriptors.pop() if request["has_group_folder"] else -1
+        ours: list[int] = []
         try:
+            if not descriptors:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # noqa: TRY301 - answered like the rest
+            mapped_read, mapped_write = ours = list(os.pipe())
+            group = descriptors.pop() if request["has_group_folder"] else -1
             pid, pidfd, is_in_group = self._fork(group)
         except OSError as error:
-            for descriptor in (*descriptors, mapped_read, mapped_write):
+            for descriptor in (*descriptors, *ours):
                 os.close(descriptor)
             packets.send(self._steering, {"op": "failed", "session": session, "error": str(error)})
             return
@@ -233,6 +235,17 @@ class Zygote:
             os.write(mapped_write, b"m")
         except OSError:
             pass  # it died already, or dies of the end of file on its pipe; `_reap` reports it
-        packets.send(self._steering, {"op": "started", "session": session}, [pidfd])
-        for descriptor in (*descriptors, mapped_read, mapped_write, pidfd):
+        try:
+            packets.send(self._steering, {"op": "started", "session": session}, [pidfd])
+        except OSError:  # too many descriptors are in flight: without this one it waits for the session's end
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            packets.send(self._steering, {"op": "started", "session": session})
+        for descriptor in (*descriptors, *ours, pidfd):
             os.close(descriptor)
+
+
+def _require_one_thread(what: str, remedy: str) -> None:
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        msg = f"{what} started {threads - 1} thread(s), which makes forking unsafe; {remedy}"
+        raise RuntimeError(msg)

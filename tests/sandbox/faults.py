@@ -27,6 +27,17 @@ def _is_open(number: int) -> bool:
 
 
 @contextmanager
+def descriptors_below(limit: int, pid: int) -> Iterator[None]:
+    """Let another process open no descriptor with a number of `limit` or higher."""
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
     """Let this process open only `count` descriptors more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

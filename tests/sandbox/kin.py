@@ -37,8 +37,8 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def wait_gone(*pids: int) -> None:
-    with trio.fail_after(5):
+async def wait_gone(*pids: int, seconds: float = 5) -> None:
+    with trio.fail_after(seconds):
         while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 - other processes set no event of ours
             await trio.sleep(0.002)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import cgroup_tree, cgroups
-from sandbox.cgroups import ControlGroups, Group, open_control_groups, start_time, sweep
+from sandbox import cgroup_tree, owner
+from sandbox.cgroups import ControlGroups, Group, open_control_groups, sweep
 from sandbox.limits import Limits
 
 if TYPE_CHECKING:
@@ -27,18 +27,15 @@ def names_in(folder: Path) -> list[str]:
 
 
 def test_a_dead_servers_groups_are_swept_and_a_living_ones_are_not(tmp_path: Path) -> None:
-    own = f"creche-{os.getpid()}-{start_time(os.getpid())}"
-    for name in (f"creche-{DEAD}-7", own, "creche-server", "user.slice", f"creche-{DEAD}"):
+    own = owner.new_name()
+    held = owner.make(str(tmp_path / own))
+    (tmp_path / own / "0").mkdir()
+    for name in (f"creche-{DEAD}-7", "creche-server", "user.slice", f"creche-{DEAD}"):
         (tmp_path / name / "0").mkdir(parents=True)
     (tmp_path / f"creche-{DEAD}-7" / "1").mkdir()
     assert 2 == sweep(tmp_path)
     assert sorted([own, "creche-server", "user.slice", f"creche-{DEAD}"]) == names_in(tmp_path)
-
-
-def test_a_pid_that_another_process_has_now_does_not_save_a_dead_servers_groups(tmp_path: Path) -> None:
-    (tmp_path / f"creche-{os.getpid()}-1" / "0").mkdir(parents=True)
-    assert 1 == sweep(tmp_path)
-    assert [] == names_in(tmp_path)
+    os.close(held)
 
 
 def test_what_is_still_busy_is_left_to_the_next_sweep(tmp_path: Path) -> None:
@@ -51,28 +48,10 @@ def test_what_is_still_busy_is_left_to_the_next_sweep(tmp_path: Path) -> None:
     assert [] == names_in(tmp_path)
 
 
-def test_two_servers_that_sweep_at_once_do_not_disturb_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / f"creche-{DEAD}-7").mkdir()
-    (tmp_path / f"creche-{DEAD}-8" / "0").mkdir(parents=True)
-
-    def other_was_faster(pid: int) -> int | None:
-        (tmp_path / f"creche-{pid}-7").rmdir() if (tmp_path / f"creche-{pid}-7").exists() else None
-        return None
-
-    monkeypatch.setattr(cgroups, "start_time", other_was_faster)
-    assert 1 == sweep(tmp_path)
-    assert [] == names_in(tmp_path)
-
-
-def test_a_start_time_tells_processes_apart() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        assert isinstance(start_time(child.pid), int)
-        assert start_time(child.pid) == start_time(child.pid)
-        pid = child.pid
-        child.communicate(b"\n")
-    assert start_time(pid) is None
+def test_the_groups_of_a_launcher_are_held_for_as_long_as_they_are_there(groups: ControlGroups) -> None:
+    for folder in set(groups._parents.values()):
+        sweep(folder.parent)
+        assert folder.is_dir()
 
 
 def test_without_any_there_is_no_group_and_the_reason_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

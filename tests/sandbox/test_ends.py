@@ -179,6 +179,34 @@ async def test_a_session_that_takes_long_to_die_takes_no_other_along(
         assert Ending.FINISHED == (await box.finish()).ended_by
 
 
+async def test_a_session_of_a_lost_cage_is_not_over_before_its_last_process_is_gone(
+    launcher: Launcher, freezer: Path
+) -> None:
+    finished = trio.Event()
+    async with launcher.open_sandbox(PROFILE, SMALL) as box, trio.open_nursery() as nursery:
+
+        async def finish() -> None:
+            assert Ending.CAGE_LOST == (await box.finish()).ended_by
+            finished.set()
+
+        lane = box._lanes["first"].process.pid()
+        (freezer / "cgroup.procs").write_text(str(lane))
+        (freezer / "freezer.state").write_text("FROZEN")
+        try:
+            os.kill(zygote_of(box), signal.SIGKILL)
+            with trio.fail_after(10):
+                await box._cage.lost.wait()
+                nursery.start_soon(finish)
+                async with launcher.open_sandbox(PROFILE, SMALL) as fresh:  # of a new cage
+                    assert 2 == await value(fresh, "1 + 1")
+            assert (True, False) == (is_alive(lane), finished.is_set())
+        finally:
+            (freezer / "freezer.state").write_text("THAWED")
+        with trio.fail_after(10):
+            await finished.wait()
+        assert not is_alive(lane)
+
+
 async def test_leaving_the_block_by_an_exception_ends_the_session(launcher: Launcher) -> None:
     boxes: list[Box] = []
     inits: list[int] = []

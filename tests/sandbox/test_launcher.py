@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import deque
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 import trio
 
+from sandbox import cage as cage_module
 from sandbox import launcher as launcher_module
 from sandbox.errors import Exhausted, Starved, Unsupported, WouldNotStart
 from sandbox.host import Host
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.profile import Handler, Profile
-from tests.sandbox.faults import descriptors_left, open_descriptors
+from tests.sandbox.faults import descriptors_below, descriptors_left, open_descriptors
 from tests.sandbox.handlers import PROFILE, SMALL, handler, value
+from tests.sandbox.kin import zygote_of
+from tests.sandbox.tiers import descendants, reachable
+
+if TYPE_CHECKING:
+    from sandbox.tiers import Tier
 
 
 async def works(launcher: Launcher, profile: Profile = PROFILE) -> bool:
@@ -70,11 +79,55 @@ async def test_a_preload_that_starts_a_thread_is_refused_by_name(launcher: Launc
     assert await works(launcher)
 
 
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("{start}\ndef f(state): pass\n", "loading the tools' modules started 1 thread"),
+        ("def f(state):\n  if '_started' not in globals():\n    globals()['_started'] = 1\n    {start}\n",
+         "the rehearsal started 1 thread"),
+    ],
+)  # fmt: skip
+async def test_tools_that_start_a_thread_ahead_of_all_calls_are_refused(
+    launcher: Launcher, source: str, complaint: str
+) -> None:
+    start = "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    threading = Handler(name="a", lane="b", target="x:f", source=source.format(start=start))
+    with pytest.raises(Unsupported, match=complaint):
+        await launcher.warm(attrs.evolve(PROFILE, handlers=(threading,), rehearsal="a"))
+    assert await works(launcher)
+
+
 async def test_a_zygote_that_dies_while_it_starts_is_an_error_and_no_hang(launcher: Launcher) -> None:
     dying = Handler(name="a", lane="b", target="x:f", source="import os; os._exit(3)")
     with pytest.raises(WouldNotStart, match="died while the cage was being built"):
         await launcher.warm(attrs.evolve(PROFILE, handlers=(dying,)))
     assert await works(launcher)
+
+
+HANGING = Handler(name="a", lane="b", target="x:f", source="import time\nwhile True: time.sleep(600)")
+
+
+@pytest.mark.parametrize("tier", ["full", "none"])
+async def test_a_zygote_that_hangs_while_it_starts_is_gone_when_that_is_said(
+    tier: Tier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cage_module, "READY_SECONDS", 0.5)
+    async with open_launcher(tier=tier) as launcher:
+        before = descendants(os.getpid())
+        with trio.fail_after(20), pytest.raises(WouldNotStart, match="was not ready within"):
+            await launcher.warm(attrs.evolve(reachable(PROFILE), handlers=(HANGING,)))
+        assert before == descendants(os.getpid())
+
+
+async def test_who_waits_for_a_zygote_that_hangs_can_be_cancelled(launcher: Launcher) -> None:
+    before = descendants(os.getpid())
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(launcher.warm, attrs.evolve(PROFILE, handlers=(HANGING,)))
+            while len(descendants(os.getpid()) - before) < 2:  # noqa: ASYNC110 - the kernel sets no event
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    assert before == descendants(os.getpid())
 
 
 @pytest.mark.parametrize("lane", ["import os; os._exit(3)", "import os; os.kill(os.getpid(), 9)"])
@@ -137,13 +190,23 @@ async def test_nothing_of_a_session_is_remembered_when_it_is_over(launcher: Laun
 async def test_when_all_user_ids_are_lent_the_next_session_is_refused(launcher: Launcher) -> None:
     if not launcher.gives_users:
         pytest.skip("sessions all have the server's id here")
-    free, launcher._free_ids = launcher._free_ids, [7]
+    free, launcher._free_ids = launcher._free_ids, deque([7])
     async with launcher.open_sandbox(PROFILE, SMALL):
         with pytest.raises(Exhausted, match="user ids"):
             async with launcher.open_sandbox(PROFILE, SMALL):
                 pytest.fail("it was opened")
-    assert [7] == launcher._free_ids
+    assert [7] == list(launcher._free_ids)
     launcher._free_ids = free
+
+
+async def test_a_session_has_another_user_than_the_one_before(launcher: Launcher) -> None:
+    if not launcher.gives_users:
+        pytest.skip("sessions all have the server's id here")
+    users = []
+    for _ in range(3):
+        async with launcher.open_sandbox(PROFILE, SMALL) as box:
+            users.append(os.stat(f"/proc/{box._lanes['first'].process.pid()}").st_uid)  # noqa: PTH116
+    assert 3 == len(set(users))
 
 
 @pytest.mark.parametrize("left", range(24))
@@ -158,6 +221,24 @@ async def test_a_session_for_which_there_are_no_descriptors_is_refused(launcher:
                 pass
         assert 2 == await value(neighbour, "1 + 1")
     assert await works(launcher)
+
+
+@pytest.mark.parametrize("limit", range(8, 48))
+async def test_a_session_for_which_the_zygote_has_no_descriptors_is_refused_and_no_other_ends(
+    launcher: Launcher, limit: int
+) -> None:
+    await launcher.warm(PROFILE)
+    async with launcher.open_sandbox(PROFILE, SMALL) as neighbour:
+        zygote = zygote_of(neighbour)
+        with descriptors_below(limit, zygote):
+            try:
+                async with launcher.open_sandbox(PROFILE, SMALL):
+                    pass
+            except WouldNotStart:
+                pass
+        assert 2 == await value(neighbour, "1 + 1")
+        async with launcher.open_sandbox(PROFILE, SMALL) as fresh:
+            assert zygote == zygote_of(fresh)
 
 
 @pytest.mark.parametrize("left", [0, 1, 2, 3, 4, 6, 8, 10])

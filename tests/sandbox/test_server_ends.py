@@ -81,6 +81,42 @@ def test_a_server_killed_by_sigkill_leaves_no_process_and_the_next_one_sweeps_it
     trio.run(start_the_next)
 
 
+HANGING = """
+import attrs, trio
+from sandbox.launcher import open_launcher
+from sandbox.profile import Handler
+from tests.sandbox.handlers import PROFILE
+from tests.sandbox.tiers import descendants
+
+async def main():
+    hanging = Handler(name="a", lane="b", target="x:f", source="import time\\nwhile True: time.sleep(600)")
+    async with open_launcher() as launcher, trio.open_nursery() as nursery:
+        nursery.start_soon(launcher.warm, attrs.evolve(PROFILE, handlers=(hanging,)))
+        while len(found := descendants(__import__("os").getpid())) < 2:
+            await trio.sleep(0.01)
+        print(*found, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+@pytest.mark.orphans
+def test_a_server_killed_while_a_zygote_hangs_leaves_no_process() -> None:
+    with subprocess.Popen([sys.executable, "-P", "-c", HANGING], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        keeper_and_zygote = [int(pid) for pid in server.stdout.readline().split()]
+        assert 2 == len(keeper_and_zygote)
+        server.kill()
+    trio.run(lambda: wait_gone(*keeper_and_zygote, seconds=20))
+    trio.run(_sweep)
+
+
+async def _sweep() -> None:
+    async with open_launcher():
+        pass
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.orphans
 def test_a_server_ended_by_another_signal_leaves_nothing_either(number: signal.Signals) -> None:
@@ -93,9 +129,4 @@ def test_a_server_ended_by_another_signal_leaves_nothing_either(number: signal.S
         everything = [*inits, zygote, parent(zygote)]
         server.send_signal(number)
     trio.run(lambda: wait_gone(*everything))
-
-    async def sweep() -> None:
-        async with open_launcher():
-            pass
-
-    trio.run(sweep)
+    trio.run(_sweep)

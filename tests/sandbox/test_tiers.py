@@ -15,10 +15,11 @@ import pytest
 import trio
 
 from sandbox import launcher as launcher_module
-from sandbox import posture
+from sandbox import owner, posture
 from sandbox.errors import PostureMismatch, Unsupported
 from sandbox.folders import name_folder, sweep
 from sandbox.host import Host, examine_host
+from sandbox.inside.plain import remove_tree
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.linux import landlock
 from sandbox.observation import Ending, Outcome
@@ -239,15 +240,40 @@ def test_a_server_killed_by_sigkill_leaves_neither_process_nor_folder(tier: str)
 
 
 def test_the_next_start_removes_folders_of_the_dead_and_of_nobody_else() -> None:
-    living = Path(name_folder())
-    dead = living.with_name(f"creche-{os.getpid()}-1.0")
+    living, dead = Path(name_folder()), Path(name_folder())
+    held = owner.make(str(living))
     for folder in (living, dead):
         (folder / "below").mkdir(parents=True)
     sweep()
     assert not dead.exists()
     assert living.exists()
-    (living / "below").rmdir()
-    living.rmdir()
+    remove_tree(str(living))
+    os.close(held)
+
+
+@pytest.mark.orphans
+def test_what_a_killed_servers_keeper_still_clears_up_no_other_start_removes() -> None:
+    command = [sys.executable, "-P", "-c", SERVER, "none"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        told = server.stdout.readline().split()
+        init, folder = int(told[0]), Path(told[1])
+        zygote = parent_of(init)
+        keeper = parent_of(zygote)
+        everything = {init, zygote, keeper, *descendants(init)}
+        os.kill(keeper, signal.SIGSTOP)
+        server.kill()
+    sweep()
+    assert (folder / "library").is_dir()
+    os.kill(keeper, signal.SIGCONT)
+    trio.run(wait_gone, *everything)
+    assert not folder.exists()
+
+    async def start_the_next() -> None:
+        async with open_launcher(tier="none"):  # sweeps up the groups
+            pass
+
+    trio.run(start_the_next)
 
 
 async def test_a_posture_that_differs_kills_the_session_and_is_counted(

@@ -79,4 +79,4 @@ def test_few_open_files_are_warned_of_and_the_soft_limit_is_raised(tmp_path: Pat
         server = Server(wait_for_line(process, log, r"creche: \w+ ready on (http://\S+) "), process, log)
         assert 0 == server.stop()
     assert "few_open_files" in log.read_text("utf-8")
-    assert "the hard limit of 1000 is enough for some 37 sessions at once" in log.read_text("utf-8")
+    assert "the hard limit of 1000 is enough for some 29 sessions at once" in log.read_text("utf-8")

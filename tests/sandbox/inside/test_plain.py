@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.inside.plain import count_processes_of, remove_tree
+from sandbox.inside.plain import _open_folder, count_processes_of, remove_tree
 
 
 def deep(top: Path) -> None:
@@ -30,6 +31,11 @@ def closed(top: Path) -> None:
     top.chmod(0)
 
 
+def foretold(top: Path) -> None:
+    for number in range(1, 9):
+        (top / f".moved-{os.getpid()}-{number}" / "keep").mkdir(parents=True)
+
+
 def odd(top: Path) -> None:
     os.mkfifo(top / "fifo")
     (top / "link").symlink_to("/etc")
@@ -39,7 +45,7 @@ def odd(top: Path) -> None:
     Path(os.fsdecode(os.fsencode(top) + b"/\xff\n")).mkdir()
 
 
-@pytest.mark.parametrize("fill", [deep, closed, odd])
+@pytest.mark.parametrize("fill", [deep, closed, foretold, odd])
 def test_a_hostile_folder_is_removed_and_nothing_beside_it(fill: object, tmp_path: Path) -> None:
     assert callable(fill)
     top, beside = tmp_path / "top", tmp_path / "beside"
@@ -64,6 +70,44 @@ def test_a_link_in_a_folders_place_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
         remove_tree(str(tmp_path / "link"))
     assert (tmp_path / "real" / "file").exists()
+
+
+_SWAP = """
+import os, sys
+os.chdir(sys.argv[1])
+os.symlink(sys.argv[2], "link")
+os.mkdir("folder", 0o077)
+print(flush=True)
+import ctypes
+exchange = ctypes.CDLL(None).renameat2
+while True:
+    exchange(-100, b"link", -100, b"folder", 2)
+"""
+
+
+def test_a_folder_that_becomes_a_link_at_the_wrong_moment_gives_no_other_file_another_mode(
+    tmp_path: Path,
+) -> None:
+    victim = tmp_path / "victim"
+    victim.touch(0o600)
+    top = tmp_path / "top"
+    top.mkdir()
+    with subprocess.Popen([sys.executable, "-c", _SWAP, top, victim], stdout=subprocess.PIPE) as swapping:
+        assert swapping.stdout is not None
+        swapping.stdout.readline()
+        folder = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+        opened = 0
+        while opened < 2000 and victim.stat().st_mode & 0o777 == 0o600:
+            with contextlib.suppress(OSError):
+                found = _open_folder(folder, "folder")
+                os.fchmod(found, 0o077)
+                os.close(found)
+            opened += 1
+        os.close(folder)
+        swapping.kill()
+    assert 0o600 == victim.stat().st_mode & 0o777
+    remove_tree(str(top))
+    assert not top.exists()
 
 
 def test_processes_are_counted_with_their_threads() -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.inside.processes import kill_family, snapshot
+from sandbox.inside.processes import hold, kill_family, snapshot
+from tests.sandbox.faults import descriptors_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,3 +92,11 @@ def test_a_name_full_of_parentheses_does_not_confuse_the_snapshot() -> None:
         assert (child.pid, child.pid) == snapshot()[member][:2]
         assert (os.getpid(), child.pid) == snapshot()[child.pid][:2]
         kill_family(child.pid)
+
+
+def test_a_child_that_cannot_be_held_is_gone_when_that_is_said() -> None:
+    child = os.posix_spawn("/bin/sleep", ["sleep", "600"], {})
+    with descriptors_left(0), pytest.raises(OSError, match="Too many open files"):
+        hold(child)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from tests.sandbox.deprived import Without
 from tests.sandbox.handlers import value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sandbox.box import Box
 
 MOUNTED_BELOW = "/usr/share/doc"
@@ -73,6 +76,24 @@ def test_where_nothing_is_taken_away_the_same_program_gets_its_locks() -> None:
     found: list[Any] = json.loads(told.stdout)
     assert ["own", "", *["done"] * 5] == found[:-1]
     assert found[-1] > 1
+
+
+_UNMAPPED = """
+import os, sys
+from sandbox.inside import root
+try:
+    root.why_not([], os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), 1000)
+except FileNotFoundError as error:
+    print(error)
+"""
+
+
+def test_where_ids_cannot_be_mapped_the_attempt_ends_and_says_so(tmp_path: Path) -> None:
+    # A folder in which no process can be found stands for a /proc that takes no map.
+    told = subprocess.run(
+        [sys.executable, "-P", "-c", _UNMAPPED, tmp_path], capture_output=True, timeout=20, check=True
+    )
+    assert b"setgroups" in told.stdout
 
 
 async def test_a_tree_looks_like_one_file_system_with_the_hosts_files(box: Box) -> None:

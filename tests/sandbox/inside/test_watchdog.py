@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from sandbox.box import Box
 
 LOOK = """
+import os
 from sandbox.inside import watchdog
+from sandbox.inside.processes import below, snapshot
 from sandbox.inside.watchdog import Watchdog
+def members(): return below([os.getpid()], snapshot())
 def dog(most): return Watchdog(most, watchdog.memory_of_files)
-def total(): return sum(dog(1)._sizes().values()) + watchdog.memory_of_files()
+def total(): return sum(watchdog._sizes(members()).values()) + watchdog.memory_of_files()
 before = total()
 """
 
@@ -77,10 +80,8 @@ os.waitpid(pid, 0)
 
 
 async def test_the_bound_is_a_bound(box: Box) -> None:
-    assert await value(box, "[dog(total() * 2).is_exceeded(), dog(total() // 2).is_exceeded()]") == [
-        False,
-        True,
-    ]
+    looks = "[dog(total() * 2).is_exceeded(members), dog(total() // 2).is_exceeded(members)]"
+    assert [False, True] == await value(box, looks)
 
 
 async def test_the_largest_is_killed_and_never_the_one_to_spare(box: Box) -> None:
@@ -97,7 +98,9 @@ for size in (1, 24, 4):
         os._exit(0)
     os.read(reading, 1)
     children.append(pid)
-dog(1).kill_largest(spare=1)
+watching = dog(1)
+watching.is_exceeded(members)
+watching.kill_largest(spare=1)
 killed, status = os.wait()
 result = [children.index(killed), status]
 for pid in (children[0], children[2]): os.kill(pid, 9)
