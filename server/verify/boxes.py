@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import trio
@@ -19,10 +19,6 @@ from tools.judging import ROLES, SCRIPT
 
 if TYPE_CHECKING:
     from sandbox.box import Box
-
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 
 class OpensSandboxes(Protocol):
@@ -75,8 +71,6 @@ OUT_OF_PROCESSOR_TIME = "out of processor time"
 _CPU_MARGIN_SECONDS = 0.2
 """What carrying a call out may take beside the candidate's own work. Clock ticks make up some of it."""
 
-_LONG = 256 * KIB
-
 _MARGIN_SECONDS = 5.0
 """What ending a verdict in good order may take; of a shorter time, a quarter."""
 
@@ -90,13 +84,6 @@ def deadline_after(seconds: float) -> float:
     """
     now, end = trio.current_time(), trio.current_effective_deadline()
     return min(now + seconds, end - min(_MARGIN_SECONDS, (end - now) / 4))
-
-
-async def apart(function: Callable[[A, str], T], first: A, text: str) -> T:
-    """Return ``function(first, text)``, from a thread if `text` is so long that others would wait."""
-    if len(text) < _LONG:
-        return function(first, text)
-    return await trio.to_thread.run_sync(function, first, text)
 
 
 async def ask(

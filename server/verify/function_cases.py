@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -16,11 +17,11 @@ import trio
 from sandbox.box import Box
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
+from server.apart import apart
 from server.verify.boxes import (
     LIMITS,
     OUT_OF_PROCESSOR_TIME,
     OpensSandboxes,
-    apart,
     ask,
     backstop,
     deadline_after,
@@ -101,7 +102,7 @@ class FunctionCaseVerifier:
         if _kind(seen) != "value":
             return _failure(seen)
         text: Any = seen.value.get("value")
-        if isinstance(text, str) and await apart(matches, case.expected, text):
+        if isinstance(text, str) and await apart(len(text), partial(matches, case.expected, text)):
             return PASSED
         output = text[:_SHOWN] if isinstance(text, str) else ""
         return CaseResult(verdict=CaseVerdict.WRONG_ANSWER, detail="Wrong Answer", output=output)

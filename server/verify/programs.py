@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
+from functools import partial
 
 import attrs
 import trio
 
 from sandbox.limits import Limits
 from sandbox.observation import Observation, Outcome
+from server.apart import apart
 from server.verify.boxes import (
     LIMITS,
     OpensSandboxes,
-    apart,
     ask,
     backstop,
     deadline_after,
@@ -116,7 +117,7 @@ class ProgramVerifier:
         elif isinstance(self.compare, Checker):
             why = await self.compare.check(opener, case.stdin, case.expected, seen.stdout)
         else:
-            why = await apart(self.compare, case.expected, seen.stdout)
+            why = await apart(len(seen.stdout), partial(self.compare, case.expected, seen.stdout))
         if why is None:
             return PASSED
         return CaseResult(verdict=CaseVerdict.WRONG_ANSWER, detail=why, output=seen.stdout)
