@@ -263,15 +263,19 @@ async def open_cage(plan: dict[str, Any], held: tuple[int, ...] = ()) -> AsyncGe
     finally:
         keeper.line.close()
         os.close(keeper.lifeline)
-        await _see_gone(keeper.process, zygote)
+        seconds = UNBUILT_SECONDS if zygote is None else GONE_SECONDS
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds + KILLED_SECONDS):
+            await _see_gone(keeper.process, zygote, seconds)
         if cage is not None:
             cage.bury()
 
 
-async def _see_gone(keeper: trio.Process, zygote: HeldProcess | None) -> None:
-    """Wait until a keeper, hung up on, has reaped its zygote, and so whatever was in the cage has ended."""
-    seconds = UNBUILT_SECONDS if zygote is None else GONE_SECONDS
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + seconds):
+async def _see_gone(keeper: trio.Process, zygote: HeldProcess | None, seconds: float) -> None:
+    """Wait until a keeper, hung up on, has reaped its zygote, and so whatever was in the cage has ended.
+
+    After so many seconds both are killed. To be called shielded.
+    """
+    with trio.move_on_after(seconds):
         await keeper.wait()
         if zygote is not None:  # which outlives a keeper that somebody has killed
             await zygote.wait_ended()
@@ -280,5 +284,5 @@ async def _see_gone(keeper: trio.Process, zygote: HeldProcess | None) -> None:
         zygote.close()
     if keeper.returncode is None:
         keeper.kill()
-        with trio.move_on_after(KILLED_SECONDS, shield=True):
+        with trio.move_on_after(KILLED_SECONDS):
             await keeper.wait()
