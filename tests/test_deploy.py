@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sandbox import remedies, syscall_policy
 from tests.sandbox.seccomp_profiles import OURS
@@ -34,7 +35,6 @@ def copied() -> list[str]:
 
 
 def documents(name: str) -> list[dict[str, Any]]:
-    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed; it comes with import-linter")
     return list(yaml.safe_load_all((DEPLOY / name).read_text("utf-8")))
 
 
