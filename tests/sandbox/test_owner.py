@@ -38,7 +38,7 @@ def start(path: Path, *how: str) -> subprocess.Popen[bytes]:
     return holder
 
 
-@pytest.mark.parametrize("name", [f"creche-{DEAD}-a1", f"creche-{os.getpid()}-a2"])
+@pytest.mark.parametrize("name", [f"creche-{DEAD}-a1", f"creche-{os.getpid()}-a2"], ids=["dead", "living"])
 @pytest.mark.parametrize("how", ["", pytest.param("child", marks=pytest.mark.orphans)])
 def test_whether_somebody_holds_it_counts_and_not_whose_number_its_name_has(
     tmp_path: Path, name: str, how: str

@@ -85,7 +85,7 @@ NAN = float("nan")
         {frozenset({NAN, math.nan}), 1},
         {complex(NAN, 0), complex(math.nan, 0)},
     ],
-    ids=repr,
+    ids=["set", "tuples", "keys", "set in a set", "complex"],
 )
 def test_nans_that_are_not_the_same_stay_apart(value: Any) -> None:
     assert look(value) == look(through_json(value))
