@@ -47,7 +47,7 @@ def _nothing_left_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     leaks.adopt_orphans()
     tmp_path_factory.getbasetemp()  # stays where pytest keeps it for a look after a failure
     usual = os.environ.get("TMPDIR")
-    own = tempfile.mkdtemp(prefix="tests-of-creche-")
+    own = tempfile.mkdtemp(prefix=leaks.FOLDER)
     Path(own).chmod(0o1777)
     tempfile.tempdir = os.environ["TMPDIR"] = own
     reported: set[str] = set()

@@ -9,7 +9,7 @@ Theory of operation
   dies becomes *its* child instead of PID 1's. So whatever was started, however often it forked, is either
   below a living child of ours or turns up among our children: looking at the children is enough.
 * **descriptors** of the test process, told apart by what they point at, so that a number may be used again.
-* **mounts** in the test process's mount namespace.
+* **mounts** in the test process's mount namespace, but for those in the folders of other test processes.
 * **cgroups** and **temporary files** with our name in theirs. Other runs may be under way on the same
   machine, so the tests run in cgroups of their own where they may (`own_cgroups`); elsewhere what carries the
   number of a live process that is not ours (``creche-1234-…``) is that one's.
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PR_SET_CHILD_SUBREAPER = 36
+FOLDER = "tests-of-creche-"
+"""With this the name of each test process's own temporary folder begins."""
+
 _CGROUPS = "/sys/fs/cgroup"
 _CGROUP_DEPTH = 4  # controller, slice, service, ours: where v1 controllers would have it
 _LEAF = "creche-server"  # on v2 of all servers in a group; the last one to close removes it
@@ -118,7 +121,7 @@ def take() -> Snapshot:
     return Snapshot(
         children=frozenset(_children()),
         descriptors=_descriptors(),
-        mounts=frozenset(Path("/proc/self/mountinfo").read_text("utf-8").splitlines()),
+        mounts=frozenset(_mounts()),
         cgroups=frozenset(_our_cgroups()),
         temporary=frozenset(_temporary_files()),
     )
@@ -135,6 +138,14 @@ def left_since(before: Snapshot) -> list[str]:
     lines += [f"cgroup {path}" for path in sorted(now.cgroups - before.cgroups)]
     lines += [f"temporary file {path}" for path in sorted(now.temporary - before.temporary)]
     return lines
+
+
+def _mounts() -> Iterator[str]:
+    ours = tempfile.gettempdir() + "/"
+    for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines():
+        point = line.split()[4]
+        if point.startswith(ours) or FOLDER not in point:
+            yield line
 
 
 def wait_for_nothing(before: Snapshot, *, seconds: float, reap: bool = False) -> list[str]:

@@ -566,7 +566,7 @@ async def test_a_session_that_is_being_killed_refuses_calls_in_words(player: Pla
             except ShuttingDown:
                 refused += 1
             else:
-                assert 503 == (await exchange.wait()).status
+                assert (await exchange.wait()).status in {200, 503}  # made just before, or cut off
             await trio.lowlevel.checkpoint()
         assert refused
         await player.sessions.ground.work.wait_quiet()
