@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from sandbox.cgroups import open_control_groups
 from tests import leaks
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = (
     3.0  # a killed PID namespace or an emptied cgroup takes milliseconds, on a busy machine more
+)
+
+
+# As the server has it. By default structlog shows all variables of each frame, which takes it seconds.
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
 )
 
 
