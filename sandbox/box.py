@@ -102,10 +102,9 @@ class Box:
             turn.acquire_nowait()  # `async with` would cost a turn of the event loop even when nobody waits
         except trio.WouldBlock:
             await turn.acquire()
-        if seconds is None:
-            seconds = self.limits.call_seconds
+        within = self.limits.call_seconds if seconds is None else seconds
         try:
-            observation = await self._call_on(handler.lane, tool, arguments, seconds)
+            observation = await self._call_on(handler.lane, tool, arguments, within)
         finally:
             turn.release()
         if is_logged:
