@@ -81,7 +81,8 @@ class Verdicts:
             final_state=session.final_state,
         )
         fields = await self._judged(session.id, session.task, request, session.final_state)
-        return await self._signed(session.id, request, fields, kept, await self._states.keep(kept))
+        state = await self._states.keep(kept)
+        return await self._signed(self._facts(session.id, request, fields, kept, state))
 
     async def verdict_again(self, session_id: str | None, request: VerifyRequest) -> dict[str, Any]:
         """Judge a rollout whose session is not known here (any more): by the state that was kept of it.
@@ -106,7 +107,7 @@ class Verdicts:
             if self._ground.environment.stateless:
                 task = structure(request.body, self._ground.environment.task_type())
                 fields = await self._judged(session_id, task, request, FinalState())
-                return await self._signed(session_id, request, fields)
+                return await self._signed(self._facts(session_id, request, fields))
         if session_id is None:
             failure = Failure("session_lost", "the request named no session of this server")
         else:
@@ -145,7 +146,7 @@ class Verdicts:
             return self.failed(session_id, request, failure)
         task = structure(request.body, self._ground.environment.task_type())
         fields = await self._judged(kept.session, task, request, kept.final_state)
-        return await self._signed(kept.session, request, fields, kept, reference)
+        return await self._signed(self._facts(kept.session, request, fields, kept, reference))
 
     def _adds_to(self, row: Mapping[str, str], body: Mapping[str, Any]) -> bool:
         """Whether a request names a field of the task that the session's row did not have: easier tests."""
@@ -164,16 +165,8 @@ class Verdicts:
             response = await apart(request.size, lambda: request.response, self._ground.long_bodies)
             return await self._judge.judge(session_id, task, response, state)
 
-    async def _signed(
-        self,
-        session_id: str | None,
-        request: VerifyRequest,
-        fields: Mapping[str, Any],
-        kept: KeptState | None = None,
-        state: str | None = None,
-    ) -> dict[str, Any]:
-        facts = self._facts(session_id, request, fields, kept, state)
-        size = 0 if kept is None else kept.final_state.size
+    async def _signed(self, facts: Facts) -> dict[str, Any]:
+        size = 0 if facts.kept is None else facts.kept.final_state.size
         return await apart(size, lambda: self._with_receipt(facts), self._ground.long_bodies)
 
     def _facts(
