@@ -136,8 +136,9 @@ def _namespaces_and_mounts(pids: list[int]) -> tuple[int, int]:
     found: set[str] = set()
     mounts = 0
     for pid in pids:
-        # It has just ended, or is about to: an ordinary user may not look at a process whose memory is gone.
-        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        # It has just ended, or is about to. The kernel has many words for that: there is no such file or process, an
+        # ordinary user may not look at one without memory, one that has left its namespaces has no mounts (EINVAL).
+        with suppress(OSError):
             links = [str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in _NAMESPACES]
             if not found.issuperset(link for link in links if link.startswith("mnt")):
                 mounts += len(Path(f"/proc/{pid}/mountinfo").read_bytes().splitlines())
