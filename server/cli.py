@@ -125,6 +125,7 @@ def redteam(  # noqa: PLR0913, PLR0917  # one parameter per option
     """
     from rich.console import Console  # noqa: PLC0415  # only this command
 
+    from server.playing.rows import NoRowsError  # noqa: PLC0415
     from server.redteam import campaign, command, report  # noqa: PLC0415
 
     settings = _settings(config, ("log_level=error", *assignments), environment=environment)
@@ -132,7 +133,7 @@ def redteam(  # noqa: PLR0913, PLR0917  # one parameter per option
     logs.configure(settings)
     try:
         findings = command.run(settings, rows, most, numbers, cpu_seconds)
-    except (StartupError, command.NothingToAttackError, campaign.UnusableRowError) as error:
+    except (StartupError, NoRowsError, command.NoSuchAttackError, campaign.UnusableRowError) as error:
         click.echo(f"creche: {error}", err=True)
         sys.exit(2)
     if output is not None:

@@ -29,7 +29,7 @@ def init(folder: Path, environment: str, name: str | None, rows: Path | None) ->
     """Write into FOLDER what `gym env start` needs to start Creche by itself."""
     from server.gym import examples, scaffold  # noqa: PLC0415  # only this command
     from server.loading import EnvironmentNotFoundError, load_environment  # noqa: PLC0415
-    from server.redteam.command import NothingToAttackError  # noqa: PLC0415
+    from server.playing.rows import NoRowsError  # noqa: PLC0415
 
     place, colon, class_name = environment.rpartition(":")
     if place.endswith(".py"):  # NeMo Gym starts servers in their own folders
@@ -52,9 +52,13 @@ def init(folder: Path, environment: str, name: str | None, rows: Path | None) ->
         )
         for path in scaffold.write(plan):
             click.echo(path)
-    except NothingToAttackError:
-        _refuse(f"{environment} brings no rows: give some with --rows FILE.jsonl, or in its class")
-    except (SettingsError, StartupError, EnvironmentNotFoundError, scaffold.CannotBeWrittenError) as error:
+    except (
+        SettingsError,
+        StartupError,
+        EnvironmentNotFoundError,
+        NoRowsError,
+        scaffold.CannotBeWrittenError,
+    ) as error:
         _refuse(str(error))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from server.redteam.attempt import MARK, Attack, Attempt, Call, fenced
+from server.playing.script import Call, fenced
+from server.redteam.attempt import MARK, Attack, Attempt
 from server.redteam.target import Target
 
 

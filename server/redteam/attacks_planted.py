@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 
-from server.redteam.attempt import Attack, Attempt, Maker, fenced
+from server.playing.script import fenced
+from server.redteam.attempt import Attack, Attempt, Maker
 from server.redteam.target import Target
 
 _PASS = "import os, sys\nsys.stdout.write('1 passed\\n')\nos._exit(0)\n"

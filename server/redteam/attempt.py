@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
+
+from server.playing.script import Call, Script, fenced
 
 if TYPE_CHECKING:
     from server.redteam.target import Target
@@ -14,30 +16,18 @@ MARK = "creche-redteam-mark-5f1d"
 """What an attempt prints when the session has given away what it must not."""
 
 
-@attrs.frozen
-class Call:
-    """One tool call, or what pretends to be one: any name goes into the path."""
-
-    tool: str
-    arguments: Any = attrs.field(factory=dict[str, Any])
-
-
 @attrs.frozen(kw_only=True)
-class Attempt:
+class Attempt(Script):
     """One rollout.
 
     Attributes:
         label: tells it from the attack's others.
-        calls: made in order.
-        text: the last message.
         after: made after the verdict. One that is answered is a hole.
         forbidden: what no reply to a call may hold.
         keeps_reward: whether the rollout does the task honestly besides, so that it must be rewarded.
     """
 
     label: str
-    calls: tuple[Call, ...] = ()
-    text: str = ""
     after: tuple[Call, ...] = ()
     forbidden: str = MARK
     keeps_reward: bool = False
@@ -67,11 +57,6 @@ class Attack:
     remedy: str
     make: Maker = attrs.field(repr=False)
     limit: str = ""
-
-
-def fenced(code: str) -> str:
-    """Return a message with a solution."""
-    return f"```python\n{code}\n```"
 
 
 def codes(variants: Mapping[str, str]) -> list[Attempt]:

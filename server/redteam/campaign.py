@@ -15,7 +15,7 @@ from server.redteam.player import Played, play
 from server.redteam.target import Target
 
 if TYPE_CHECKING:
-    from server.redteam.connection import Connection
+    from server.playing.connection import Connection
     from tools.registry import Tool
 
 NOP = Attempt(label="nop")

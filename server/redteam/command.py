@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,62 +12,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from server.house import open_house
+from server.playing.connection import InProcess
+from server.playing.rows import read_rows, rows_of
 from server.redteam.campaign import Campaign, Findings
 from server.redteam.catalogue import ATTACKS
-from server.redteam.connection import InProcess
-from server.redteam.samples import SAMPLES
-from tools.shapes import is_dict
 
 if TYPE_CHECKING:
-    from server.environment import Environment
     from server.settings import Settings
 
 
-class NothingToAttackError(Exception):
-    """There are no rows, or no such attack. The message is one sentence with the remedy."""
-
-
-def read_rows(path: Path, most: int) -> list[dict[str, Any]]:
-    """Return the first `most` rows of a file of JSON lines.
-
-    Raises:
-        NothingToAttackError: it cannot be read, or has none.
-    """
-    rows: list[dict[str, Any]] = []
-    try:
-        for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
-            if line.strip() and len(rows) < most:
-                row = json.loads(line)
-                if not is_dict(row):
-                    msg = f"{path}, line {number}, is no JSON object"
-                    raise NothingToAttackError(msg)
-                rows.append(row)
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise NothingToAttackError(msg) from error
-    except ValueError as error:
-        msg = f"{path} is no file of JSON lines: {error}"
-        raise NothingToAttackError(msg) from error
-    if not rows:
-        msg = f"{path} has no rows"
-        raise NothingToAttackError(msg)
-    return rows
-
-
-def rows_of(environment: Environment[Any]) -> Sequence[Mapping[str, Any]]:
-    """Return the rows that come with an environment: its own `examples`, or the samples of a shipped one.
-
-    Raises:
-        NothingToAttackError: it has none.
-    """
-    rows = environment.examples or SAMPLES.get(environment.name, ())
-    if not rows:
-        msg = (
-            f"{environment.name} brings no rows to attack: give some with --rows FILE.jsonl, "
-            "or name them in the class as `examples`"
-        )
-        raise NothingToAttackError(msg)
-    return rows
+class NoSuchAttackError(Exception):
+    """There is no attack of that number. The message is one sentence with the remedy."""
 
 
 async def attack(
@@ -87,12 +41,12 @@ async def attack(
 
     Raises:
         StartupError: the server cannot be opened.
-        NothingToAttackError, UnusableRowError: see there.
+        NoSuchAttackError, NoRowsError, UnusableRowError: see there.
     """
     unknown = [str(number) for number in numbers if number not in ATTACKS]
     if unknown:
         msg = f"there is no attack {', '.join(unknown)}: they are numbered 1 to {max(ATTACKS)}"
-        raise NothingToAttackError(msg)
+        raise NoSuchAttackError(msg)
     chosen = tuple(ATTACKS[number] for number in numbers) or tuple(ATTACKS.values())
     async with open_house(settings) as house:
         environment = house.sessions.environment

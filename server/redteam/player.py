@@ -1,4 +1,4 @@
-"""Plays one attempt as an agent would: seed, tool calls, verify."""
+"""Plays one attempt: as an agent would, and a little more than one would."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import attrs
 import trio
 
 from server.http.cookies import CookieSigner
+from server.playing.agent import Agent, object_in, trajectory
+from server.playing.connection import Answer, Connection, path_of
 from server.redteam.attacks_message import NEIGHBOUR
-from server.redteam.connection import Answer, Connection, path_of
 from tools.shapes import is_dict
 
 if TYPE_CHECKING:
-    from server.redteam.attempt import Attempt, Call
+    from server.playing.script import Call
+    from server.redteam.attempt import Attempt
 
 _OK = 200
 
@@ -62,42 +64,26 @@ class Played:
 async def play(connection: Connection, row: Mapping[str, Any], attempt: Attempt) -> Played:
     """Play `attempt` in a session of `row`."""
     started = trio.current_time()
-    agent = _Agent(connection)
+    agent = Agent(connection)
     await agent.post("/seed_session", row)
     if attempt.label == NEIGHBOUR:
         calls = await _as_a_neighbour(connection, row, agent.cookie, attempt.calls)
     else:
         calls = [await agent.call(call) for call in attempt.calls]
-    response = _response(attempt, calls)
+    response = trajectory(attempt, calls)
     verdict = await agent.post("/verify", {**row, "response": response})
     after = [await agent.call(call) for call in attempt.after]
-    reply = _object(verdict.text)
+    reply = object_in(verdict)
     return Played(
         status=verdict.status, reply=reply, calls=calls, after=after, seconds=trio.current_time() - started
     )
-
-
-@attrs.define(eq=False)
-class _Agent:
-    """Keeps the last cookie, as NeMo Gym's agents do."""
-
-    _connection: Connection
-    cookie: str | None = None
-
-    async def post(self, path: str, value: Any) -> Answer:
-        answer = await self._connection.post(path, json.dumps(value).encode(), self.cookie)
-        self.cookie = answer.cookie or self.cookie
-        return answer
-
-    async def call(self, call: Call) -> Answer:
-        return await self.post(path_of(call.tool), call.arguments)
 
 
 async def _as_a_neighbour(
     connection: Connection, row: Mapping[str, Any], own: str | None, calls: Sequence[Call]
 ) -> list[Answer]:
     """Make `calls` with cookies that should lead into a neighbour's session, and do not."""
-    neighbour = _Agent(connection)
+    neighbour = Agent(connection)
     await neighbour.post("/seed_session", row)
     answers = [
         await connection.post(path_of(call.tool), json.dumps(call.arguments).encode(), forged)
@@ -120,26 +106,3 @@ def _forgeries(known: str, own: str) -> Iterator[str]:
     for secret in ("creche", "secret", "NeMoGymServer___config", "Environment___environment"):
         signed = CookieSigner(secret).set_cookie(session_id).decode().partition(";")[0]
         yield f"{name}={signed.partition('=')[2]}"
-
-
-def _response(attempt: Attempt, answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return the trajectory as an agent writes it."""
-    output: list[dict[str, Any]] = []
-    for number, (call, answer) in enumerate(zip(attempt.calls, answers, strict=False)):
-        call_id = f"call_{number}"
-        arguments = json.dumps(call.arguments)
-        output += [
-            {"type": "function_call", "call_id": call_id, "name": call.tool, "arguments": arguments},
-            {"type": "function_call_output", "call_id": call_id, "output": answer.text},
-        ]
-    content: list[dict[str, Any]] = [{"type": "output_text", "text": attempt.text, "annotations": []}]
-    output.append({"type": "message", "role": "assistant", "content": content})
-    return {"id": "resp_redteam", "object": "response", "model": "redteam", "output": output}
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if is_dict(value) else {}

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from server.redteam.attempt import Attempt, Call, fenced
+from server.playing.reference import SOLUTION_KEYS, answers_in, fields_in, reference_script
+from server.playing.script import Call
+from server.redteam.attempt import Attempt
 from tools.shapes import is_dict, is_list
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ _RUN = re.compile(r"(?:\b(?:python3?|sh|bash)[ \t]+(?:-\w+[ \t]+)*(?=[\w./])|\./
 
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 
-_SOLUTIONS = ("canonical_solution", "reference_solution", "gold_solution", "solution")
-_ANSWERS = ("expected_answer", "expected_result", "answer", "gold_answer")
 _SHORTEST_TRUTH = 8
 """Of a text that is looked for: shorter ones turn up anywhere by chance."""
 
@@ -65,20 +65,18 @@ class Target:
         cls, row: Mapping[str, Any], tools: Mapping[str, Tool], cpu_seconds: float | None = None
     ) -> Target:
         """Read `row`."""
-        fields = dict(_fields(row))
+        fields = dict(fields_in(row))
         holders: list[Mapping[str, Any]] = [row, *(value for value in fields.values() if is_dict(value))]
         functions = _functions(holders)
         found = [cases for cases in map(_cases, holders) if cases]
         cases = found[0] if found else ()
-        is_code = bool(functions or cases) or any(key in fields for key in _SOLUTIONS)
+        is_code = bool(functions or cases) or any(key in fields for key in SOLUTION_KEYS)
         return cls(
             row=row,
             tools=tools,
             functions=functions,
             cases=cases,
-            answers=tuple(
-                str(fields[key]) for key in _ANSWERS if isinstance(fields.get(key), str | int | float)
-            ),
+            answers=tuple(answers_in(fields)),
             truths=tuple(_truths(row)),
             paths=tuple(dict.fromkeys(_paths(row))),
             judges_code=is_code,
@@ -88,20 +86,20 @@ class Target:
     @property
     def programs_under_test(self) -> tuple[str, ...]:
         """The session's programs that the row's hidden scripts seem to run."""
-        scripts = [text for key, text in _fields(self.row) if "script" in key and isinstance(text, str)]
+        scripts = [text for key, text in fields_in(self.row) if "script" in key and isinstance(text, str)]
         found = [name for script in scripts for name in _RUN.findall(script)]
         return tuple(dict.fromkeys(found))
 
     @property
     def hidden_files(self) -> tuple[str, ...]:
         """The names of the files that lie beside the hidden scripts."""
-        files = [value for key, value in _fields(self.row) if "test" in key and "file" in key]
+        files = [value for key, value in fields_in(self.row) if "test" in key and "file" in key]
         return tuple(dict.fromkeys(str(name) for value in files if is_dict(value) for name in value))
 
     @property
     def modules_under_test(self) -> tuple[str, ...]:
         """The session's modules that the row's hidden tests seem to import."""
-        files = [value for key, value in _fields(self.row) if "test" in key and "file" in key]
+        files = [value for key, value in fields_in(self.row) if "test" in key and "file" in key]
         texts = [str(text) for value in files if is_dict(value) for text in value.values()]
         hidden = {name.rpartition("/")[2].partition(".")[0] for name in self.hidden_files}
         found = [name for text in texts for name in _IMPORT.findall(text)]
@@ -140,30 +138,8 @@ class Target:
 
     def oracle(self) -> Attempt | None:
         """Return the rollout that does the task, where the row has a reference."""
-        oracle = self.row.get("oracle")
-        if is_dict(oracle):
-            calls = oracle.get("calls")
-            pairs: list[Any] = calls if is_list(calls) else []
-            return Attempt(
-                label="oracle",
-                calls=tuple(Call(str(tool), arguments) for tool, arguments in pairs),
-                text=str(oracle.get("text", "")),
-            )
-        fields = dict(_fields(self.row))
-        for key in _SOLUTIONS:
-            if isinstance(fields.get(key), str):
-                return Attempt(label="oracle", text=fenced(fields[key]))
-        files = fields.get("expected_files")
-        if is_dict(files) and "write_file" in self.tools:
-            written = [(path, text) for path, text in files.items() if isinstance(text, str)]
-            calls = tuple(Call("write_file", {"path": path, "content": text}) for path, text in written)
-            gone = [path for path, text in files.items() if text is None]
-            return Attempt(
-                label="oracle", calls=calls + (self.bash("rm -rf " + " ".join(gone)) if gone else ())
-            )
-        if self.answers:
-            return Attempt(label="oracle", text=f"The answer is \\boxed{{{self.answers[0]}}}.")
-        return None
+        script = reference_script(self.row, self.tools)
+        return None if script is None else Attempt(label="oracle", calls=script.calls, text=script.text)
 
     def _other(self, parameter: str) -> list[tuple[str, str]]:
         """Return the environment's own tools that take nothing but a text of that name."""
@@ -173,15 +149,6 @@ class Target:
             if list(schema.get("required", ())) == [parameter]:
                 found.append((name, parameter))
         return found
-
-
-def _fields(value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Go through the members of nested objects, the outer ones last, so that they win."""
-    if is_dict(value) and depth < 4:  # noqa: PLR2004  # rows are not nested more deeply
-        for key, item in value.items():
-            if key != "responses_create_params":
-                yield from _fields(item, depth + 1)
-        yield from value.items()
 
 
 def _functions(holders: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -230,7 +197,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _paths(row: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in _fields(row):
+    for key, value in fields_in(row):
         if "file" in key and is_dict(value):
             yield from (str(path) for path in value)
         elif ("file" in key or "path" in key) and isinstance(value, str) and len(value) < 200:  # noqa: PLR2004  # a name

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from server.loading import load_environment
-from server.redteam.connection import Answer
+from server.playing.connection import Answer
 from tests.whole.servers import Server, creche
 
 if TYPE_CHECKING:

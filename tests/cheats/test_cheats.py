@@ -14,12 +14,12 @@ import httpx
 import pytest
 import trio
 
+from server.playing.samples import SAMPLES
 from server.redteam.attempt import Attack
 from server.redteam.campaign import NOP
 from server.redteam.catalogue import ATTACKS
 from server.redteam.findings import Baseline, Tried, Word, weigh
 from server.redteam.player import play
-from server.redteam.samples import SAMPLES
 from server.redteam.target import Target
 from tests.cheats.conftest import BOXED, BRIEF, OverHttp, tools_of
 from tests.cheats.environments import CPU_SECONDS

@@ -90,7 +90,7 @@ def test_the_examples_were_really_played(tmp_path: Path) -> None:
         [json.loads(line) for line in (data / name).read_text().splitlines()]
         for name in ("example.jsonl", "example_rollouts.jsonl")
     )
-    assert [1.0, 1.0, 1.0, 1.0, 0.0] == [rollout["reward"] for rollout in rollouts]
+    assert [1.0] * 5 == [rollout["reward"] for rollout in rollouts]
     assert [row["expected_count"] for row in rows] == [rollout["expected_count"] for rollout in rollouts]
     assert all(len(row["responses_create_params"]["tools"]) == 2 for row in rows)
 
@@ -99,7 +99,7 @@ def test_the_examples_were_really_played(tmp_path: Path) -> None:
     ("more", "words"),
     [
         (["--environment", "nothing"], "no environment is called 'nothing'"),
-        (["--rows", "nothing.jsonl"], "brings no rows"),
+        (["--rows", "nothing.jsonl"], "nothing.jsonl cannot be read"),
         (["--name", "a-b"], "is no name"),
     ],
 )

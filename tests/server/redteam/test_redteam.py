@@ -12,11 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from server.cli import main
-from server.environments import SHIPPED, load_shipped
+from server.environments import load_shipped
+from server.playing.samples import SAMPLES
 from server.redteam.attempt import MARK
 from server.redteam.catalogue import ATTACKS
-from server.redteam.connection import path_of
-from server.redteam.samples import SAMPLES
 from server.redteam.target import Target
 from server.verify.extraction import last_code_block
 from tests.cheats.weak import Weak
@@ -152,12 +151,6 @@ def test_every_hostile_program_is_one() -> None:
                     assert MARK not in source  # or it would find itself
 
 
-def test_samples_are_of_shipped_environments_and_each_has_an_oracle() -> None:
-    assert set(SAMPLES) <= set(SHIPPED)
-    for target in targets():
-        assert target.oracle() is not None, target.row
-
-
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
@@ -173,7 +166,3 @@ def test_samples_are_of_shipped_environments_and_each_has_an_oracle() -> None:
 def test_a_row_is_read_for_what_can_be_attacked(row: dict[str, Any], expected: dict[str, Any]) -> None:
     target = Target.of(row, Weak().toolbox.tools)
     assert expected == {name: getattr(target, name) for name in expected}
-
-
-def test_a_tools_name_becomes_the_path_that_a_client_would_ask() -> None:
-    assert ["/verify"] * 3 == [path_of(name) for name in ("verify", "../verify", "verify?x=1#f")]

@@ -1,4 +1,4 @@
-"""Rows to attack the shipped environments with, where nobody brings any."""
+"""Rows of the shipped environments, each with its reference, where nobody brings any."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ _PROMPT = {"input": [{"role": "user", "content": "Do the task."}]}
 
 def _row(**fields: Any) -> dict[str, Any]:
     return {"responses_create_params": _PROMPT, **fields}
+
+
+def _counting(start: int, *steps: int) -> dict[str, Any]:
+    words = ", then ".join([*(f"add {step}" for step in steps), "look at the counter"])
+    calls: list[Any] = [["increment_counter", {"count": step}] for step in steps]
+    return {
+        "responses_create_params": {"input": [{"role": "user", "content": words}]},
+        "initial_count": start,
+        "expected_count": start + sum(steps),
+        "oracle": {"calls": [*calls, ["get_counter_value", {}]]},
+    }
 
 
 _CODE_GEN = (
@@ -116,8 +127,8 @@ SAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {
             oracle={"calls": [["bash", {"command": "echo 'read -r n; echo $((n * n))' > square.sh"}]]},
         ),
     ),
-    "example_session_state_mgmt": (
-        _row(initial_count=3, expected_count=6, oracle={"calls": [["increment_counter", {"count": 3}]]}),
+    "example_session_state_mgmt": tuple(
+        _counting(start, *steps) for start, *steps in ((3, 1, 2), (0, 7), (10, -4, 4), (5, -5), (1, 1, 1))
     ),
     "example_multi_step": (
         _row(

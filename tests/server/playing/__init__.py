@@ -1,0 +1,1 @@
+"""Playing rows as an agent would."""
