@@ -60,10 +60,14 @@ def encode(message: dict[str, Any], max_bytes: int) -> bytes:
     return HEADER.pack(len(body)) + body
 
 
+def has_too_many_values(body: bytes) -> bool:
+    """Whether a message, as JSON, has more than `MAX_VALUES` values. Reads nothing, so it is told at once."""
+    # The second is hardly ever asked.
+    return _count_signs(body) > MAX_VALUES and _count_values(body) > MAX_VALUES
+
+
 def _check_count(body: bytes) -> None:
-    if (
-        _count_signs(body) > MAX_VALUES and _count_values(body) > MAX_VALUES
-    ):  # the second is hardly ever asked
+    if has_too_many_values(body):
         msg = f"a message has more than {MAX_VALUES} values"
         raise FrameError(msg)
 

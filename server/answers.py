@@ -72,13 +72,18 @@ async def answer(
         log.warning("call refused", session=session, tool=tool, reason=str(error))
         raise Overloaded(OVERLOADED) from None
     except FrameError:
-        problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
-        return refusal(InvalidBody([problem]))
+        return refusal(arguments_too_long())
     except Exception as error:  # noqa: BLE001  # an environment's `reply`, or a bug: this call's only
         return reply_to(error, session=session, tool=tool)
     milliseconds = round(1000 * (trio.current_time() - started), 1)
     log.debug("call", session=session, tool=tool, outcome=str(observation.outcome), milliseconds=milliseconds)
     return Reply(200, body)
+
+
+def arguments_too_long() -> InvalidBody:
+    """Return the error for arguments that no session can be sent."""
+    problem = {"type": "too_long", "loc": ["body"], "msg": "The arguments are too long", "input": None}
+    return InvalidBody([problem])
 
 
 def why_not(ending: Ending | None, failure: Failure | None, *, is_stopping: bool) -> Exception:

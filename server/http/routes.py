@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from sandbox.frames import has_too_many_values
 from server.aggregation.report import aggregate
+from server.answers import arguments_too_long
 from server.apart import apart
 from server.errors import InvalidBody, NoSuchTool
 from server.http.requests import CloseRequest, SeedRequest, VerifyRequest
@@ -65,6 +67,8 @@ async def call_tool(visit: Visit, name: str, body: bytes) -> Reply:
     if tool is None or not _TOOL_NAME.fullmatch(name):
         raise NoSuchTool
     await visit.sessions.demand(visit.known_id, name)  # before anything is said of what the tool takes
+    if has_too_many_values(body):  # before they are read: that takes seconds, in which nobody is served
+        raise arguments_too_long()
     arguments: Any = parse(body)
     if arguments is None:
         arguments = {}

@@ -14,8 +14,9 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
 
 from sandbox.bare import bare_exceptions
+from sandbox.frames import has_too_many_values
 from server.http import routes
-from server.http.bodies import once_more, read_body, send_reply
+from server.http.bodies import TOO_LONG, once_more, read_body, send_reply
 from server.http.incidents import reply_to
 from server.http.visit import ClientGone, Visit, visit_of
 from server.http.wire import Reply, dump
@@ -57,6 +58,10 @@ class Endpoint:
         body = await read_body(receive, self._body_bytes, self._body_seconds)
         if isinstance(body, bytes) and scope["method"] != "POST":
             body = _ONLY_POST
+        if isinstance(body, bytes) and has_too_many_values(
+            body
+        ):  # as of any tool call; the library reads it at once
+            body = TOO_LONG
         if isinstance(body, Reply):
             await send_reply(body, send, (b"allow", b"POST"))
         elif body is not None:

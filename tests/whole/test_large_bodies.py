@@ -48,6 +48,17 @@ def test_sixty_four_megabytes_are_judged_and_repeated(server: Server) -> None:
         assert 10 > (peak_bytes(server) - before) / len(BODY)
 
 
+def test_arguments_that_no_session_can_take_are_refused_before_they_are_read(server: Server) -> None:
+    body = b'{"count":[' + b"[]," * (SIZE // 3) + b"[]]}"
+    with server.client() as client:
+        seed(client)
+        before = peak_bytes(server)
+        reply = client.post("/increment_counter", content=body, timeout=150)
+        assert (422, "The arguments are too long") == (reply.status_code, reply.json()["detail"][0]["msg"])
+        assert 5 > (peak_bytes(server) - before) / len(body)  # read, they would be some thirty times as large
+        assert {"count": 1} == client.post("/get_counter_value", json={}).json()
+
+
 def test_others_are_served_while_sixty_four_megabytes_are_judged(server: Server) -> None:
     with server.client() as long, server.client() as short, connect(server) as connection:
         seed(long)
