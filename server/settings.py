@@ -88,7 +88,9 @@ class Settings:
         record_seconds: how long an ended session is remembered for replies that were lost.
         max_records: how many ended sessions are remembered.
         kept_state_bytes: final states kept in memory for sessions that ended before they were verified, all
-        together.
+            together.
+        state_bytes: final states held in memory until there is a verdict on them, all together. Who dies
+            when there is no room is captured when there is.
         reverify_folder: where the captured states of verified sessions are kept, so that their rollouts can
             be verified again; None is in memory, as long as the server runs. A folder needs a `secret`.
         reverify_bytes: how large those states may be, all together; 0 keeps none.
@@ -130,6 +132,7 @@ class Settings:
     record_seconds: float = attrs.field(default=900.0, validator=_positive)
     max_records: int = attrs.field(default=4096, validator=_positive)
     kept_state_bytes: int = attrs.field(default=512 * MIB, validator=_positive)
+    state_bytes: int = attrs.field(default=2048 * MIB, validator=_positive)
     reverify_folder: str | None = None
     reverify_bytes: int = attrs.field(default=64 * MIB, validator=_not_negative)
     reverify_seconds: float = attrs.field(default=86_400.0, validator=_positive)

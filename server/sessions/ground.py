@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
+from server.sessions.shares import StateMemory
+
 if TYPE_CHECKING:
     from sandbox.launcher import Launcher
     from sandbox.profile import Profile
@@ -62,6 +64,7 @@ class Ground:
         launcher: where their sandboxes come from.
         slots: one for each sandbox that may be open at once; who waits gets one in the order of coming.
         queue_seconds: how long a seed may wait for a slot.
+        states: memory for what sessions leave behind until there is a verdict on it.
         stopping: set when the server cuts off what still runs.
         long_bodies: one for each long body that may be read at once, which takes several times its length.
         work: what is in progress, so that a shutdown can wait for it.
@@ -73,6 +76,7 @@ class Ground:
     launcher: Launcher
     slots: trio.CapacityLimiter
     queue_seconds: float
+    states: StateMemory
     long_bodies: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(LONG_BODIES))
     work: Work = attrs.field(factory=Work)
     stopping: trio.Event = attrs.field(factory=trio.Event)
@@ -95,4 +99,5 @@ async def lay_ground(environment: Environment[Any], launcher: Launcher, settings
     async with launcher.open_sandbox(profile):  # a cage alone would not show that sessions have their posture
         pass
     slots = trio.CapacityLimiter(settings.max_sessions)
-    return Ground(environment, profile, launcher, slots, settings.queue_seconds)
+    states = StateMemory(settings.state_bytes)
+    return Ground(environment, profile, launcher, slots, settings.queue_seconds, states)

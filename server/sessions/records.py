@@ -109,18 +109,26 @@ class Records:
         """Start the clock of a session that is over, unless its verdict is being made."""
         if session.judging is None or session.verdict is not None:
             self._ended[session] = trio.current_time()
-        if session.final_state is not None and session.judging is None:
+        if session.verdict is not None:  # it was cut off: nobody will ask what it has left
+            session.final_state = None
+        if session.final_state is None:
+            session.share.give_back()
+        elif session.judging is None:  # from here on it is under a bound of its own
             self._unjudged[session.id] = session.final_state.size
+            session.share.give_back()
         self._trim()
 
     def note_judging(self, session: LiveSession) -> None:
         """Hold a session, which may be over already, until there is a verdict."""
         self._ended.pop(session, None)
-        self._unjudged.pop(session.id, None)
+        kept = self._unjudged.pop(session.id, None)
+        if kept is not None:
+            session.share.resize(kept)
 
     def note_verdict(self, session: LiveSession) -> None:
         """Let go of what a verdict was made from, and start the clock."""
         session.final_state = None
+        session.share.give_back()
         session.task = None
         session.previous = None
         if session.over.is_set():

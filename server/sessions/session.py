@@ -31,6 +31,7 @@ from server.sessions.claims import ask_for_variables
 from server.sessions.exchanges import Exchange, Memory
 from server.sessions.occupation import Occupation
 from server.sessions.preparing import prepare
+from server.sessions.shares import Share
 
 if TYPE_CHECKING:
     from sandbox.box import Box
@@ -57,10 +58,6 @@ class Phase(enum.StrEnum):
 
 _ORDERLY = frozenset({Ending.FINISHED, Ending.CLOSED, Ending.SESSION_DEADLINE, Ending.IDLE_DEADLINE})
 """Endings that the server decides on; the others are a sandbox's own death."""
-
-
-def _occupation_of(session: LiveSession) -> Occupation:
-    return Occupation(session.limits.idle_seconds)
 
 
 @attrs.define(eq=False)
@@ -92,6 +89,7 @@ class LiveSession:
         box: its sandbox, while it takes calls.
         key: what an MCP client must know to use it.
         occupation: what it is busy with.
+        share: of the memory for final states, once it is dead.
     """
 
     id: str
@@ -118,7 +116,8 @@ class LiveSession:
     allowed: frozenset[str] | None = None
     box: Box | None = None
     key: str = attrs.field(factory=lambda: secrets.token_urlsafe(24), repr=False)
-    occupation: Occupation = attrs.field(init=False, default=attrs.Factory(_occupation_of, takes_self=True))
+    occupation: Occupation = attrs.field(init=False)
+    share: Share = attrs.field(init=False)
     _scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     _end_wanted: trio.Event = attrs.field(factory=trio.Event)
     _ending: Ending | None = None
@@ -126,6 +125,9 @@ class LiveSession:
     _calls: trio.Nursery | None = None
     _calling: int = 0
     _memory: Memory = attrs.field(factory=Memory)
+
+    def __attrs_post_init__(self) -> None:
+        self.occupation, self.share = Occupation(self.limits.idle_seconds), Share(self._ground.states)
 
     async def run(self) -> None:
         """Live. Lets nothing but Cancelled escape."""
@@ -221,12 +223,12 @@ class LiveSession:
                 seeding.close()
                 ending = await self._serve(box, deadline)
                 if ending is Ending.IDLE_DEADLINE:
-                    self._fail(
-                        "session_expired",
-                        f"nothing was asked of the session for {self.limits.idle_seconds:g} s",
-                    )
+                    idle = f"{self.limits.idle_seconds:g} s"
+                    self._fail("session_expired", f"nothing was asked of the session for {idle}")
                     return
                 claims = await self._claims(box, ending)
+                await box.end(ending)
+                self.share = await self._ground.states.take(self.limits)
                 try:
                     final_state = attrs.evolve(await box.finish(ending), claims=claims)
                 except Starved as error:
@@ -236,6 +238,7 @@ class LiveSession:
                     self._fail("session_lost", "the sandbox went down with its cage")
                 elif self.failure is None:
                     self.final_state = final_state
+                    self.share.resize(final_state.size)
 
     async def _serve(self, box: Box, deadline: float) -> Ending:
         """Take calls until the session is to end; return the road by which."""

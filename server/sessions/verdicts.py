@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from server.http.requests import VerifyRequest
     from server.sessions.ground import Ground
     from server.sessions.session import LiveSession
+    from server.sessions.shares import Share
     from server.settings import Settings
 
 log = get_logger("verdicts")
@@ -103,7 +104,8 @@ class Verdicts:
         reference = request.reference
         with self._ground.work:
             if reference is not None:
-                return await self._from_state(session_id, request, reference)
+                with await self._ground.states.take(self._ground.profile.limits) as share:
+                    return await self._from_state(session_id, request, reference, share)
             if self._ground.environment.stateless:
                 task = structure(request.body, self._ground.environment.task_type())
                 fields = await self._judged(session_id, task, request, FinalState())
@@ -124,7 +126,7 @@ class Verdicts:
         return self.failed(session_id, request, failure)
 
     async def _from_state(
-        self, session_id: str | None, request: VerifyRequest, reference: str
+        self, session_id: str | None, request: VerifyRequest, reference: str, share: Share
     ) -> dict[str, Any]:
         try:
             kept = await self._states.get(reference)
@@ -136,6 +138,7 @@ class Verdicts:
         if kept is None:
             failure = Failure("session_expired", "the captured state is not kept any more")
             return self.failed(session_id, request, failure)
+        share.resize(kept.final_state.size)
         row = {key: code.hex() for key, code in request.row.digests.items()}
         # Agents seed with the prompt as they have filled it in; who verifies again has it as the row says it.
         is_other = any(
