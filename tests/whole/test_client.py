@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from server.client import AsyncClient, Client, Refused, Unreachable
-from tests.whole.servers import Server, creche, free_port
+from tests.whole.servers import Server, creche, reserved_port
 
 ROW: dict[str, Any] = {"files": {"a.txt": "1\n"}, "expected_files": {"a.txt": "1\nnew\n"}}
 ADD = "echo new >> a.txt"
@@ -69,7 +69,8 @@ def test_importing_it_imports_no_server() -> None:
 
 def test_nobody_there_is_told_when_patience_is_over() -> None:
     with (
-        Client(f"http://127.0.0.1:{free_port()}", patience_seconds=0.2) as client,
+        reserved_port() as port,
+        Client(f"http://127.0.0.1:{port}", patience_seconds=0.2) as client,
         pytest.raises(Unreachable, match=r"GET /health got no reply for 0\.2 s: ConnectError"),
     ):
         client.health()

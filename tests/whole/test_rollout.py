@@ -205,7 +205,8 @@ def test_seeds_at_once_with_one_cookie_are_one_session(server: Server, client: h
     cookies = dict(client.get("/").cookies)
 
     def seed(_: int) -> dict[str, str]:
-        return dict(httpx.post(server.url + "/seed_session", json=ROW, cookies=cookies).cookies)
+        reply = httpx.post(server.url + "/seed_session", json=ROW, cookies=cookies, timeout=60)
+        return dict(reply.cookies)
 
     before = client.get("/health").json()["sandboxes"]
     with ThreadPoolExecutor(8) as pool:

@@ -90,6 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, is_to_break)
             upstream.request("POST", self.path, body, headers)
             if is_to_break:
+                # Not before the server has noticed: what comes after that is a retry, what comes before is not.
+                upstream.sock.shutdown(socket.SHUT_WR)
+                upstream.sock.recv(1)
                 upstream.close()
                 self._hang_up()
                 return

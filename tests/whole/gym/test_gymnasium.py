@@ -143,7 +143,7 @@ def test_a_server_killed_in_mid_episode_is_a_failure_and_no_reward(
     agent: Runner, switch: Switch, tmp_path: Path
 ) -> None:
     replies: list[httpx.Response] = []
-    turns = ([add(1)], [("dawdle", {"seconds": 0.9})], [add(2)], "six")
+    turns = ([add(1)], [("dawdle", {"seconds": 4})], [add(2)], "six")
 
     def play() -> None:
         replies.append(httpx.post(f"{agent.url}/run", json=row(6, *turns), timeout=150))
