@@ -162,7 +162,7 @@ def test_a_lost_reply_executes_nothing_twice(server: Server) -> None:
     with Client(server.url) as watching:
         before = watching.health()["sandboxes"]
         transport = LosesEveryOther()
-        lossy = Client(server.url, http=httpx.Client(base_url=server.url, transport=transport))
+        lossy = Client(server.url, http=httpx.Client(base_url=server.url, transport=transport, timeout=60))
         with lossy as client, client.session(ROW) as session:
             assert before + 1 == watching.health()["sandboxes"]
             assert 0 == session.call("bash", command=ADD).get("exit_code")
@@ -173,7 +173,7 @@ def test_a_lost_reply_executes_nothing_twice(server: Server) -> None:
 
 def test_a_lost_reply_executes_nothing_twice_on_a_loop(server: Server) -> None:
     async def play() -> None:
-        http = httpx.AsyncClient(base_url=server.url, transport=LosesEveryOtherToo())
+        http = httpx.AsyncClient(base_url=server.url, transport=LosesEveryOtherToo(), timeout=60)
         async with AsyncClient(server.url, http=http) as client, client.session(ROW) as session:
             await session.call("bash", command=ADD)
             assert 1.0 == (await session.verify({})).reward

@@ -27,7 +27,7 @@ IDLE = 1000
 
 @pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    bounds = ("body_bytes=1000000", "body_seconds=1", "keep_alive_seconds=2", "grace_seconds=0.5")
+    bounds = ("body_bytes=1000000", "body_seconds=3", "keep_alive_seconds=2", "grace_seconds=0.5")
     settings = (*bounds, "mcp=true")
     arguments = [argument for setting in settings for argument in ("--set", setting)]
     with creche(tmp_path_factory.mktemp("server"), *arguments) as server:
