@@ -16,7 +16,7 @@ import trio
 READY_SECONDS = 120.0
 """Python, the server's imports and the cage with whatever the environment preloads, from a cold disk."""
 
-END_SECONDS = 30.0
+END_SECONDS = 60.0
 """From SIGTERM to the process's end; the server's own grace is shorter."""
 
 

@@ -19,10 +19,19 @@ _GUEST = 8  # from here on /proc/stat counts again what is in the fields before
 
 
 def children(pid: int) -> list[int]:
-    """Return the children of a process, whichever of its threads started them."""
+    """Return the children of a process, whichever of its threads started them.
+
+    Threads may end meanwhile. Of a process that has ended there is no folder to look into.
+
+    Raises:
+        FileNotFoundError, ProcessLookupError: there is no such process.
+    """
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found += map(int, (task / "children").read_text(encoding="ascii").split())
+        with contextlib.suppress(
+            FileNotFoundError, ProcessLookupError
+        ):  # its children are another thread's now
+            found += map(int, (task / "children").read_text(encoding="ascii").split())
     return found
 
 

@@ -20,6 +20,7 @@ What is counted, and why just so:
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,16 +29,22 @@ from pathlib import Path
 import attrs
 import trio
 
-from scripts.benchmark.accounts import descendants
+from scripts.benchmark.accounts import children
+from scripts.child_server import ChildServer
+from scripts.soaking.wire import open_wire
+from server.settings import Settings
 
 RESIDENT_TOLERANCE = 8 << 20
 """How much larger the server may be than at the baseline, in bytes. Its allocator gives pages back only when
 nothing at all lies in them, so after other peaks it is another size without holding anything more. 8 MiB is
 less than 1 KiB for each session of the long soak: what is kept of every session shows."""
 
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 60.0
 """How long what has ended may take to be gone. Abandoned sessions end half a second after their client,
 worker threads after ten; the rest is for busy machines."""
+
+FULL_SECONDS = 120.0
+"""How long a server may take to have its standby full."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP_DEPTH = 6
@@ -71,7 +78,7 @@ class Census:
 
 def take_census(pid: int, temporary: Path) -> Census:
     """Count what the server `pid` holds; `temporary` is its TMPDIR."""
-    below = list(descendants_now(pid))
+    below = descendants_now(pid)
     namespaces, mounts = _namespaces_and_mounts([pid, *below])
     groups = list(_groups(_CGROUPS, f"creche-{pid}-", _CGROUP_DEPTH))
     status = dict(row.split(":", 1) for row in Path(f"/proc/{pid}/status").read_text().splitlines())
@@ -98,21 +105,38 @@ async def settle(pid: int, temporary: Path, baseline: Census, seconds: float = S
         await trio.sleep(0.1)
 
 
-async def steady(pid: int, temporary: Path) -> Census:
-    """Return a census of a server that does nothing, once its standby has been started."""
-    before = take_census(pid, temporary)
+async def steady(server: ChildServer, temporary: Path) -> Census:
+    """Return a census of a server that does nothing, once its standby has been started.
+
+    Raises:
+        trio.TooSlowError: the standby was not full in time.
+    """
+    # That the counts stay the same for a while says too little: on a busy machine a start pauses for as long.
+    with trio.fail_after(FULL_SECONDS):
+        while await _on_standby(server.url) < Settings().standby:  # noqa: ASYNC110  # it is another process's
+            await trio.sleep(0.1)
+    before = take_census(server.pid, temporary)
     while True:
         await trio.sleep(0.5)
-        now = take_census(pid, temporary)
+        now = take_census(server.pid, temporary)
         if attrs.evolve(now, resident=0) == attrs.evolve(before, resident=0):
             return now
         before = now
 
 
-def descendants_now(pid: int) -> Iterator[int]:
-    """Yield the processes below one, as far as they are there: some end while one looks."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        yield from descendants(pid)
+async def _on_standby(url: str) -> int:
+    async with open_wire(url) as wire:
+        answer = await wire.request(b"GET", b"/health", [], b"")
+    return int(json.loads(answer.body)["standby"])
+
+
+def descendants_now(pid: int) -> list[int]:
+    """Return a process's descendants. Some end while one looks: that hides none of the others."""
+    found = [pid]
+    for each in found:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += children(each)
+    return found[1:]
 
 
 def groups_of(pid: int) -> list[Path]:
@@ -136,8 +160,9 @@ def _namespaces_and_mounts(pids: list[int]) -> tuple[int, int]:
     found: set[str] = set()
     mounts = 0
     for pid in pids:
-        # It has just ended, or is about to. The kernel has many words for that: there is no such file or process, an
-        # ordinary user may not look at one without memory, one that has left its namespaces has no mounts (EINVAL).
+        # It has just ended, or is about to. The kernel has many words for that: there is no such file or
+        # process, an ordinary user may not look at one without memory, one that has left its namespaces has
+        # no mounts (EINVAL).
         with suppress(OSError):
             links = [str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in _NAMESPACES]
             if not found.issuperset(link for link in links if link.startswith("mnt")):

@@ -65,7 +65,7 @@ async def fuzz(
         number: hypothesis's seed.
         tick: called after each, from another thread.
     """
-    baseline = attrs.evolve(await steady(server.pid, temporary), resident=1 << 60)
+    baseline = attrs.evolve(await steady(server, temporary), resident=1 << 60)
     statuses: Counter[int] = Counter()
     failure: str | None = None
     try:

@@ -118,7 +118,7 @@ async def soak(
         clients: how many sessions at a time.
         tick: called after each session.
     """
-    fresh = await steady(server.pid, temporary)
+    fresh = await steady(server, temporary)
     warming = min(1000, sessions // 4)
     started = trio.current_time()
     first = await play(server.url, range(warming), seed, clients, tick)

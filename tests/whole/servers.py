@@ -18,8 +18,9 @@ import attrs
 import httpx
 
 BIN = Path(sys.executable).parent
-_READY_SECONDS = 20.0
-_GONE_SECONDS = 20.0
+# How long a start and an end may take before they count as hung. On an idle machine it is a second.
+_READY_SECONDS = 60.0
+_GONE_SECONDS = 60.0
 
 
 @attrs.define(eq=False)
@@ -32,7 +33,7 @@ class Server:
 
     def client(self) -> httpx.Client:
         """Return a client with a cookie jar and no other state."""
-        return httpx.Client(base_url=self.url, timeout=30)
+        return httpx.Client(base_url=self.url, timeout=60)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit status."""
@@ -45,11 +46,16 @@ class Server:
         self.process.wait(_GONE_SECONDS)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """Yield a port that nobody gets by chance while the block lasts, and that can be listened on in it.
+
+    Whoever asks for any port gets another one, and a connection to it is refused until somebody listens.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # servers set it, too: so both may bind
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 @contextlib.contextmanager
@@ -91,11 +97,9 @@ def creche(folder: Path, *arguments: str, stderr: IO[str] | None = None, **envir
 def hypercorn(folder: Path, *arguments: str, **environ: str) -> Iterator[Server]:
     """Run the plain ``hypercorn`` command."""
     log = folder / "server.log"
-    bind = f"127.0.0.1:{free_port()}"
-    command = [str(BIN / "hypercorn"), "-k", "trio", "-b", bind, *arguments, "server.asgi:app"]
+    command = [str(BIN / "hypercorn"), "-k", "trio", "-b", "127.0.0.1:0", *arguments, "server.asgi:app"]
     with started(command, log, **environ) as process:
-        wait_for_line(process, log, r"(Running on) ")
-        yield Server(f"http://{bind}", process, log)
+        yield Server(wait_for_line(process, log, r"Running on (http://\S+) "), process, log)
 
 
 def wait_for_line(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:

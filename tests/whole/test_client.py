@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from server.client import AsyncClient, Client, Refused, Unreachable
-from tests.whole.servers import Server, creche, free_port
+from tests.whole.servers import Server, creche, reserved_port
 
 ROW: dict[str, Any] = {"files": {"a.txt": "1\n"}, "expected_files": {"a.txt": "1\nnew\n"}}
 ADD = "echo new >> a.txt"
@@ -69,7 +69,8 @@ def test_importing_it_imports_no_server() -> None:
 
 def test_nobody_there_is_told_when_patience_is_over() -> None:
     with (
-        Client(f"http://127.0.0.1:{free_port()}", patience_seconds=0.2) as client,
+        reserved_port() as port,
+        Client(f"http://127.0.0.1:{port}", patience_seconds=0.2) as client,
         pytest.raises(Unreachable, match=r"GET /health got no reply for 0\.2 s: ConnectError"),
     ):
         client.health()
@@ -161,7 +162,7 @@ def test_a_lost_reply_executes_nothing_twice(server: Server) -> None:
     with Client(server.url) as watching:
         before = watching.health()["sandboxes"]
         transport = LosesEveryOther()
-        lossy = Client(server.url, http=httpx.Client(base_url=server.url, transport=transport))
+        lossy = Client(server.url, http=httpx.Client(base_url=server.url, transport=transport, timeout=60))
         with lossy as client, client.session(ROW) as session:
             assert before + 1 == watching.health()["sandboxes"]
             assert 0 == session.call("bash", command=ADD).get("exit_code")
@@ -172,7 +173,7 @@ def test_a_lost_reply_executes_nothing_twice(server: Server) -> None:
 
 def test_a_lost_reply_executes_nothing_twice_on_a_loop(server: Server) -> None:
     async def play() -> None:
-        http = httpx.AsyncClient(base_url=server.url, transport=LosesEveryOtherToo())
+        http = httpx.AsyncClient(base_url=server.url, transport=LosesEveryOtherToo(), timeout=60)
         async with AsyncClient(server.url, http=http) as client, client.session(ROW) as session:
             await session.call("bash", command=ADD)
             assert 1.0 == (await session.verify({})).reward

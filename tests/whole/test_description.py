@@ -49,9 +49,8 @@ def _few(examples: int) -> settings:
 
 @pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    # The sessions that random rows seed end by themselves, and no random command takes long.
-    limits = ("--set", "limits.idle_seconds=3", "--set", "limits.call_seconds=1")
-    with creche(tmp_path_factory.mktemp("server"), *limits) as server:
+    # No random command takes long.
+    with creche(tmp_path_factory.mktemp("server"), "--set", "limits.call_seconds=1") as server:
         yield server
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from tests.whole.servers import creche
 from tests.whole.test_tiers import PYTHON, needs_landlock
+from tests.whole.waiting import wait_until
 
 SECRET = "a secret of at least sixteen characters"
 ROW: dict[str, Any] = {"responses_create_params": {"input": []}, "expected_files": {"a.txt": "right"}}
@@ -71,10 +72,14 @@ def test_a_server_whose_log_cannot_be_written_serves_on_and_says_later_what_was_
         written = log.stat().st_size
         disk.empty()
         assert 1.0 == play(client)["reward"]
-        lines = log.read_bytes()[written:].splitlines()
-        told = [json.loads(line) for line in lines if b"lost" in line]
-        assert ["log lines were lost: they could not be written"] == [line["event"] for line in told]
-        assert told[0]["lost"] >= 30
+
+        def told() -> list[dict[str, Any]]:
+            lines = log.read_bytes()[written:].splitlines(keepends=True)
+            return [json.loads(line) for line in lines if b"lost" in line and line.endswith(b"\n")]
+
+        wait_until(told)  # a thread of the server's writes it
+        assert ["log lines were lost: they could not be written"] == [line["event"] for line in told()]
+        assert told()[0]["lost"] >= 30
         assert 0 == server.stop()
 
 

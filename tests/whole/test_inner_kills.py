@@ -12,19 +12,19 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.soaking.census import descendants_now
+from scripts.soaking.census import is_dead
 from tests.whole.servers import Server, creche
-from tests.whole.test_ends import wait_until
+from tests.whole.waiting import SLEEP, wait_for_sleeper, wait_until
 
 ROW: dict[str, Any] = {"expected_files": {"kept.txt": "kept"}}
 KEEP = {"code": "open('kept.txt', 'w').write('kept'); mine = 1"}
 LONG = {
-    "python": {"code": "import subprocess; subprocess.run(['sleep', '1001'])"},
-    "bash": {"command": "sleep 1001; true"},
+    "python": {"code": f"import subprocess; subprocess.run('{SLEEP}'.split())"},
+    "bash": {"command": f"{SLEEP}; true"},
 }
 SHORT = {
-    "python": {"code": "import subprocess; child = subprocess.Popen(['sleep', '1001'])"},
-    "bash": {"command": "sleep 1001 &"},
+    "python": {"code": f"import subprocess; child = subprocess.Popen('{SLEEP}'.split())"},
+    "bash": {"command": f"{SLEEP} &"},
 }
 """Calls whose process starts a child, by which it is found from outside: one waits for it, one does not."""
 
@@ -52,17 +52,9 @@ def _bystander(server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-def answering(server: Server) -> list[int]:
-    """Return the processes below the server that have started a sleep."""
-    pids = list(descendants_now(server.process.pid))
-    return [parent(pid) for pid in pids if command(pid) == b"sleep\x001001\0"]
-
-
-def command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return b""
+def answering(server: Server) -> int:
+    """Return the process below the server that has started a sleep, once there is one."""
+    return parent(wait_for_sleeper(server))
 
 
 def parent(pid: int) -> int:
@@ -87,18 +79,16 @@ def kill_during(
     """Begin a long call, kill what `whom` makes of the process that answers it, and return the reply."""
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(client.post, f"/{tool}", json=LONG[tool])
-        wait_until(lambda: answering(server))
-        kill(whom(*answering(server)))
-        return reply.result(30)
+        kill(whom(answering(server)))
+        return reply.result(60)
 
 
 def kill_between(server: Server, client: httpx.Client, tool: str, whom: Callable[[int], int]) -> None:
     """Make a short call, and kill what `whom` makes of the process that has answered it."""
     client.post(f"/{tool}", json=SHORT[tool])
-    wait_until(lambda: answering(server))
-    victim = whom(*answering(server))
+    victim = whom(answering(server))
     kill(victim)
-    wait_until(lambda: not command(victim))
+    wait_until(lambda: is_dead(victim))
 
 
 def ask(client: httpx.Client, tool: str = "python") -> httpx.Response:
@@ -177,7 +167,9 @@ def test_a_killed_zygote_costs_its_sessions_none_of_which_counts_and_seeds_go_on
     else:
         kill_between(server, player, "python", grandparent)
     for client in (player, bystander):
-        assert 503 == ask(client).status_code
+        wait_until(
+            lambda client=client: ask(client).status_code == 503
+        )  # a call can be quicker than the news
         assert "through no fault of yours" in ask(client).json()["detail"]
         assert (0.0, "session_lost") == verdict(client)
     with server.client() as client:

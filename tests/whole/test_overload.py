@@ -14,8 +14,9 @@ import pytest
 from scripts.child_server import creche_serve, open_server
 from scripts.soaking.census import groups_of
 from scripts.soaking.overload import SETTINGS, overload
+from server.settings import Settings
 from tests.whole.servers import Server, creche
-from tests.whole.test_ends import in_background
+from tests.whole.waiting import in_background, wait_until
 
 SEEDS = 250
 ROW: dict[str, Any] = {"expected_files": {}, "files": {"a.txt": "1"}}
@@ -66,7 +67,8 @@ def test_without_descriptors_rollouts_are_masked_and_with_them_all_goes_on(tmp_p
     with creche(tmp_path) as server, server.client() as calling, server.client() as seeding:
         calling.post("/seed_session", json=ROW)
         assert "1" == calling.post("/python", json={"code": "1"}).json()["result"]
-        seeding.get("/")
+        # A session that is being started opens and closes more than it has in the end.
+        wait_until(lambda: seeding.get("/health").json()["standby"] == Settings().standby)
         with no_descriptors_left(server):
             refused = calling.post("/bash", json={"command": "true"})
             assert 503 == refused.status_code

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.whole.servers import Server, creche
-from tests.whole.test_ends import wait_until
+from tests.whole.waiting import wait_until
 
 SLOW = """
 from pathlib import Path
@@ -56,7 +56,12 @@ def _server(folder: Path) -> Iterator[Server]:
 
 
 def phases(server: Server) -> dict[str, int]:
-    found: dict[str, int] = httpx.get(f"{server.url}/health").json()["sessions"]
+    found: dict[str, int] = health(server)["sessions"]
+    return found
+
+
+def health(server: Server) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{server.url}/health", timeout=60).json()
     return found
 
 
@@ -90,15 +95,12 @@ def test_seeds_at_once_allocate_once_and_all_get_the_answer_of_the_first(
 ) -> None:
     body = ROW if generation == 1 else seed()
     cookies = dict(httpx.get(server.url).cookies) if generation == 1 else None
-    before = httpx.get(f"{server.url}/health").json()["sandboxes"]
+    before = health(server)["sandboxes"]
     replies = at_once(8, server, body, folder / "go", cookies)
     assert {(200, replies[0].content)} == {(reply.status_code, reply.content) for reply in replies}
     assert 1 == len({tuple(reply.cookies.items()) for reply in replies})
     assert "." == (folder / "began").read_text()
-    assert (1, before + 1) == (
-        phases(server)["live"],
-        httpx.get(f"{server.url}/health").json()["sandboxes"],
-    )
+    assert (1, before + 1) == (phases(server)["live"], health(server)["sandboxes"])
 
 
 def test_who_loses_the_race_to_a_seed_that_fails_is_told_the_same(server: Server, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from tests.whole.servers import Server, creche
-from tests.whole.test_ends import in_background, wait_until
+from tests.whole.waiting import SLEEP, hang_up, in_background, is_refused, wait_for_sleeper, wait_until, wake
 
 TALKING = """
 import attrs
@@ -35,7 +36,7 @@ class Task:
     opening: str = ""
     questions: list[str] = []
     fails: str = ""
-    pause: float = 0.0
+    pauses: list[float] = []
     allowed: list[str] | None = None
 
 class Talking(Environment[Task]):
@@ -45,7 +46,7 @@ class Talking(Environment[Task]):
         return task.allowed
 
     async def observe(self, session, task, said):
-        await trio.sleep(task.pause)
+        await trio.sleep(sum(task.pauses[len(said) : len(said) + 1]))
         if task.fails == f"observe {len(said)}":
             raise LookupError("no such luck")
         if task.fails == f"answer {len(said)}":
@@ -176,13 +177,13 @@ def test_a_step_whose_reply_was_lost_is_answered_again_and_not_taken_again(
     client.post("/reset", json=ROW)
     more = {"_ng_step_request_id": "one"} if named else {}
     body = as_bytes(step_body(ROW, call("bash", command="sleep 0.3"), call("add", by=3), **more))
-    hang_up(server, client, "/step", body)
+    hang_up(server, client.cookies, "/step", body)
     again = outputs(client.post("/step", content=body))
     assert 3 == again[1]["result"]
     if named:  # also when the reply was sent, and lost by a proxy on the way
         assert again == outputs(client.post("/step", content=body))
     final = as_bytes(step_body(ROW, say("three"), **({"_ng_step_request_id": "two"} if named else {})))
-    hang_up(server, client, "/step", final)
+    hang_up(server, client.cookies, "/step", final)
     judged = client.post("/step", content=final)
     assert (200, 1.0) == (judged.status_code, judged.json()["reward"])
     if named:
@@ -191,16 +192,6 @@ def test_a_step_whose_reply_was_lost_is_answered_again_and_not_taken_again(
 
 def as_bytes(body: Any) -> bytes:
     return json.dumps(body).encode()
-
-
-def hang_up(server: Server, client: httpx.Client, path: str, body: bytes) -> None:
-    """Send a request and close the connection with it, before there can be a reply."""
-    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\nContent-Length: {len(body)}\r\n\r\n"
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
-        connection.sendall(head.encode() + body)
 
 
 def test_equal_steps_that_were_answered_are_two_steps(client: httpx.Client) -> None:
@@ -212,12 +203,14 @@ def test_equal_steps_that_were_answered_are_two_steps(client: httpx.Client) -> N
 
 def test_one_step_at_a_time(server: Server, client: httpx.Client) -> None:
     client.post("/reset", json=ROW)
-    slow = step_body(ROW, call("bash", command="sleep 1"))
-    cookies = dict(client.cookies)
-    thread, results = in_background(lambda: post_until_taken(f"{server.url}/step", slow, cookies))
-    wait_until(lambda: is_busy(client))
+    slow = step_body(ROW, call("bash", command=f"{SLEEP}; echo done"))
+    thread, results = in_background(lambda: client.post("/step", json=slow))
+    sleeper = wait_for_sleeper(server)
+    assert is_busy(client)
+    wake(sleeper)
     thread.join()
-    assert 200 == results[0].status_code
+    assert "done\n" == outputs(results[0])[0]["stdout"]
+    assert not is_busy(client)
     client.post("/close", json={})
 
 
@@ -454,8 +447,9 @@ def test_an_expired_episode_is_an_error_and_never_a_reward(tmp_path: Path) -> No
 
 def test_a_step_that_takes_longer_than_a_session_may_idle_is_no_idleness(tmp_path: Path) -> None:
     (tmp_path / "talking.py").write_text(TALKING)
-    row = {**ROW, "expected": 0, "questions": ["Sure?", "Really?"], "pause": 0.7}
-    settings = ("--set", "limits.idle_seconds=0.5")
+    # Long, and so few of them: a client on a busy machine is idle itself for a second now and then.
+    row = {**ROW, "expected": 0, "questions": ["Sure?", "Really?"], "pauses": [0.0, 5.0]}
+    settings = ("--set", "limits.idle_seconds=4")
     with creche(tmp_path, f"{tmp_path}/talking.py:Talking", *settings) as server, server.client() as client:
         assert 200 == client.post("/reset", json=row).status_code
         told = [client.post("/step", json=step_body(row, say("yes"))).json() for _ in range(3)]
@@ -474,12 +468,15 @@ def test_an_environment_that_thinks_for_too_long_is_a_failure_of_ours(tmp_path: 
 
 def test_a_server_that_stops_lets_a_step_end(tmp_path: Path) -> None:
     (tmp_path / "talking.py").write_text(TALKING)
-    with creche(tmp_path, f"{tmp_path}/talking.py:Talking") as server, server.client() as client:
+    settings = ("--set", "grace_seconds=500")
+    with creche(tmp_path, f"{tmp_path}/talking.py:Talking", *settings) as server, server.client() as client:
         client.post("/reset", json=ROW)
-        slow = step_body(ROW, call("bash", command="sleep 1; echo done"))
-        cookies = dict(client.cookies)
-        thread, results = in_background(lambda: post_until_taken(f"{server.url}/step", slow, cookies))
-        wait_until(lambda: is_busy(client))
-        assert 0 == server.stop()
+        slow = step_body(ROW, call("bash", command=f"{SLEEP}; echo done"))
+        thread, results = in_background(lambda: client.post("/step", json=slow))
+        sleeper = wait_for_sleeper(server)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(server))
+        wake(sleeper)
+        assert 0 == server.process.wait(60)
         thread.join()
         assert "done\n" == outputs(results[0])[0]["stdout"]

@@ -16,7 +16,7 @@ import attrs
 import httpx
 
 from tests.whole.gym.home import Home, script
-from tests.whole.servers import free_port, started
+from tests.whole.servers import reserved_port, started
 
 _READY_SECONDS = 120.0
 
@@ -55,29 +55,31 @@ def open_runners(gym: Home, folder: Path, resources_port: int, model_port: int) 
         resources_port: the resources server's.
         model_port: the model's.
     """
-    agent_port, environment_port = free_port(), free_port()
-    agent = {**_LOCAL, "port": agent_port, "resources_server": _RESOURCES, "model_server": _MODEL}
-    environment = {
-        **_LOCAL,
-        "port": environment_port,
-        "resources_server": _RESOURCES,
-        "agent_server": {"type": "responses_api_agents", "name": "agent"},
-        "resources_tool_transports": ["direct_http"],
-        "cleanup_timeout_seconds": 60,
-    }
-    config = {
-        **_around(resources_port, model_port),
-        "agent": {"responses_api_agents": {"simple_agent": agent}},
-        "environment": {"environment_servers": {"single_agent_turn_legacy": environment}},
-    }
-    with (
-        _app(gym, folder, "agent", str(gym.packages / "responses_api_agents/simple_agent/app.py"), config),
-        _app(gym, folder, "environment", script("environment_server.py"), config),
-    ):
-        runners = [Runner(f"http://127.0.0.1:{port}") for port in (agent_port, environment_port)]
-        for runner in runners:
-            _wait_for(runner, folder)
-        yield runners
+    with reserved_port() as agent_port, reserved_port() as environment_port, reserved_port() as head_port:
+        agent = {**_LOCAL, "port": agent_port, "resources_server": _RESOURCES, "model_server": _MODEL}
+        environment = {
+            **_LOCAL,
+            "port": environment_port,
+            "resources_server": _RESOURCES,
+            "agent_server": {"type": "responses_api_agents", "name": "agent"},
+            "resources_tool_transports": ["direct_http"],
+            "cleanup_timeout_seconds": 60,
+        }
+        config = {
+            **_around(head_port, resources_port, model_port),
+            "agent": {"responses_api_agents": {"simple_agent": agent}},
+            "environment": {"environment_servers": {"single_agent_turn_legacy": environment}},
+        }
+        with (
+            _app(
+                gym, folder, "agent", str(gym.packages / "responses_api_agents/simple_agent/app.py"), config
+            ),
+            _app(gym, folder, "environment", script("environment_server.py"), config),
+        ):
+            runners = [Runner(f"http://127.0.0.1:{port}") for port in (agent_port, environment_port)]
+            for runner in runners:
+                _wait_for(runner, folder)
+            yield runners
 
 
 @contextmanager
@@ -94,26 +96,26 @@ def open_gymnasium(
         own: which of NeMo Gym's servers runs too.
         max_steps: the agent's.
     """
-    agent_port, own_port = free_port(), free_port()
-    agent = {**_LOCAL, "port": agent_port, "resources_server": _RESOURCES, "model_server": _MODEL}
-    agent["max_steps"] = max_steps
-    config = {
-        **_around(resources_port, model_port),
-        "agent": {"responses_api_agents": {"gymnasium_agent": agent}},
-        "theirs": {"resources_servers": {own: {**_LOCAL, "port": own_port, "domain": "other"}}},
-    }
-    apps = (
-        gym.packages / "responses_api_agents/gymnasium_agent/app.py",
-        gym.packages / f"resources_servers/{own}/app.py",
-    )
-    with (
-        _app(gym, folder, "agent", str(apps[0]), config),
-        _app(gym, folder, "theirs", str(apps[1]), config),
-    ):
-        runner, theirs = (Runner(f"http://127.0.0.1:{port}") for port in (agent_port, own_port))
-        for each in (runner, theirs):
-            _wait_for(each, folder)
-        yield runner, theirs.url
+    with reserved_port() as agent_port, reserved_port() as own_port, reserved_port() as head_port:
+        agent = {**_LOCAL, "port": agent_port, "resources_server": _RESOURCES, "model_server": _MODEL}
+        agent["max_steps"] = max_steps
+        config = {
+            **_around(head_port, resources_port, model_port),
+            "agent": {"responses_api_agents": {"gymnasium_agent": agent}},
+            "theirs": {"resources_servers": {own: {**_LOCAL, "port": own_port, "domain": "other"}}},
+        }
+        apps = (
+            gym.packages / "responses_api_agents/gymnasium_agent/app.py",
+            gym.packages / f"resources_servers/{own}/app.py",
+        )
+        with (
+            _app(gym, folder, "agent", str(apps[0]), config),
+            _app(gym, folder, "theirs", str(apps[1]), config),
+        ):
+            runner, theirs = (Runner(f"http://127.0.0.1:{port}") for port in (agent_port, own_port))
+            for each in (runner, theirs):
+                _wait_for(each, folder)
+            yield runner, theirs.url
 
 
 _LOCAL: dict[str, Any] = {"entrypoint": "app.py", "host": "127.0.0.1"}
@@ -121,10 +123,10 @@ _RESOURCES = {"type": "resources_servers", "name": "resources"}
 _MODEL = {"type": "responses_api_models", "name": "policy_model"}
 
 
-def _around(resources_port: int, model_port: int) -> dict[str, Any]:
+def _around(head_port: int, resources_port: int, model_port: int) -> dict[str, Any]:
     """Return the configuration of what an agent does not run itself."""
     return {
-        "head_server": {"host": "127.0.0.1", "port": free_port()},
+        "head_server": {"host": "127.0.0.1", "port": head_port},
         "dry_run": False,
         "observability_enabled": True,
         "resources": {"resources_servers": {"own": {"host": "127.0.0.1", "port": resources_port}}},

@@ -54,7 +54,7 @@ async def main() -> dict[str, Any]:
     told["exec"] = [
         dataclasses.asdict(await sandbox.exec('pwd; echo "$A$B"; cat in.txt /tmp/other.txt', env={"B": "2"})),
         dataclasses.asdict(await sandbox.exec("echo err >&2; exit 3")),
-        dataclasses.asdict(await sandbox.exec("echo before; sleep 1000", timeout_s=1)),
+        dataclasses.asdict(await sandbox.exec("echo before; sleep 1000", timeout_s=4)),
     ]
     with tempfile.TemporaryDirectory() as folder:
         here, there = Path(folder) / "up", Path(folder) / "deep" / "down"

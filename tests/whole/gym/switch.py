@@ -33,6 +33,7 @@ class Switch:
         broken: how many were.
         loses: how the path of requests ends of which each third loses its reply, once that was sent.
         lost: how many did.
+        begun: the paths of the requests that were handed on.
     """
 
     port: int = 0
@@ -41,6 +42,7 @@ class Switch:
     broken: int = 0
     loses: str = ""
     lost: int = 0
+    begun: list[str] = attrs.field(factory=list[str])
     _count: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
     _losing: Iterator[int] = attrs.field(factory=lambda: itertools.count(1))
 
@@ -88,8 +90,12 @@ class _Handler(BaseHTTPRequestHandler):
             is_to_break = self.its.is_to_break()
             # Held back until the connection is closed, the request arrives together with the news of that.
             upstream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, is_to_break)
+            self.its.begun.append(self.path)
             upstream.request("POST", self.path, body, headers)
             if is_to_break:
+                # Not before the server has noticed: what it is asked until then is no retry.
+                upstream.sock.shutdown(socket.SHUT_WR)
+                upstream.sock.recv(1)
                 upstream.close()
                 self._hang_up()
                 return

@@ -16,8 +16,9 @@ from tests.whole.gym.agents import Runner, open_gymnasium, outputs
 from tests.whole.gym.home import Home, needs_nemo_gym
 from tests.whole.gym.model import open_model, script
 from tests.whole.gym.switch import Switch, open_switch
-from tests.whole.gym.test_rollouts import COUNTING, LOOK, SETTINGS, add, row, wait_for_live_session
+from tests.whole.gym.test_rollouts import COUNTING, LOOK, SETTINGS, add, row
 from tests.whole.servers import Server, creche
+from tests.whole.waiting import wait_until
 
 pytestmark = needs_nemo_gym
 
@@ -143,7 +144,7 @@ def test_a_server_killed_in_mid_episode_is_a_failure_and_no_reward(
     agent: Runner, switch: Switch, tmp_path: Path
 ) -> None:
     replies: list[httpx.Response] = []
-    turns = ([add(1)], [("dawdle", {"seconds": 0.9})], [add(2)], "six")
+    turns = ([add(1)], [("dawdle", {"seconds": 4})], [add(2)], "six")
 
     def play() -> None:
         replies.append(httpx.post(f"{agent.url}/run", json=row(6, *turns), timeout=150))
@@ -151,9 +152,11 @@ def test_a_server_killed_in_mid_episode_is_a_failure_and_no_reward(
     (tmp_path / "first").mkdir()
     with creche(tmp_path / "first", COUNTING, *SETTINGS) as server:
         switch.target, switch.breaks_every = server.url, 0
+        switch.begun.clear()
         thread = threading.Thread(target=play)
         thread.start()
-        wait_for_live_session(server)
+        # The second step dawdles. With the first one the agent has heard of the session: it resets no other.
+        wait_until(lambda: len([path for path in switch.begun if path.endswith("/step")]) == 2)
         switch.target = None
         server.cut_off()
     with creche(tmp_path, COUNTING, *SETTINGS) as server:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.whole.gym.home import Home, needs_nemo_gym
-from tests.whole.servers import BIN, creche, free_port, started, wait_for_line
+from tests.whole.servers import BIN, creche, reserved_port, started, wait_for_line
 
 pytestmark = needs_nemo_gym
 
@@ -42,12 +42,13 @@ def test_it_becomes_creche_and_leaves_the_secrets_behind(gym: Home, tmp_path: Pa
     subprocess.run([BIN / "creche", "gym", "init", tmp_path, *environment], check=True, timeout=120)
     app = tmp_path / "resources_servers" / "counter" / "app.py"
     log = tmp_path / "server.log"
-    port = free_port()
-    environ = {
-        "NEMO_GYM_CONFIG_DICT": CONFIGURATION.format(port=port, creche=BIN / "creche"),
-        "NEMO_GYM_CONFIG_PATH": "counter",
-    }
-    with started([gym.python, str(app)], log, **environ) as process:
+    with contextlib.ExitStack() as opened:
+        port = opened.enter_context(reserved_port())
+        environ = {
+            "NEMO_GYM_CONFIG_DICT": CONFIGURATION.format(port=port, creche=BIN / "creche"),
+            "NEMO_GYM_CONFIG_PATH": "counter",
+        }
+        process = opened.enter_context(started([gym.python, str(app)], log, **environ))
         url = wait_for_line(process, log, r"creche: \w+ ready on (http://\S+) ")
         assert f"http://127.0.0.1:{port}" == url
         assert "example_session_state_mgmt" == httpx.get(f"{url}/health").json()["environment"]
