@@ -193,7 +193,7 @@ def end_children(before: Snapshot) -> None:
 def _children() -> Iterator[Child]:
     # A child belongs to the thread that started it, so all threads are asked.
     for thread in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError):  # that thread has just ended
+        with suppress(FileNotFoundError, ProcessLookupError):  # that thread has just ended
             for pid in (thread / "children").read_text("ascii").split():
                 with suppress(FileNotFoundError, ProcessLookupError):  # that child has just been reaped
                     yield _child(int(pid))

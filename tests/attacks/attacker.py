@@ -41,11 +41,14 @@ HANDLERS: tuple[Handler, ...] = (*handlers_of(SHIPPED.values()), WRITER)
 PROFILE = Profile(name="attacks", handlers=HANDLERS)
 """What a rollout has: the shipped tools, and the handler by which the server itself writes files."""
 
-LIMITS = attrs.evolve(SMALL, call_seconds=10.0, disk_inodes=4096, final_state_files=64)
+LIMITS = attrs.evolve(SMALL, call_seconds=40.0, disk_inodes=4096, final_state_files=64)
 """Limits that an attack can hit in a moment."""
 
-GRACE = 3.0
-"""Seconds within which whatever must end has ended, on a busy machine: the sandbox's own grace is one."""
+GRACE = 20.0
+"""Seconds within which whatever must end has ended, on a busy machine too: the sandbox's own grace is one.
+
+What is waited for here would otherwise last for minutes or for ever.
+"""
 
 _RAW = """
 import ctypes as _ctypes, errno as _errno, os, sys, time

@@ -18,6 +18,7 @@ from sandbox.launcher import open_launcher
 from sandbox.observation import Ending, Outcome
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import GRACE, LIMITS, all_at_once, open_session, until
+from tests.sandbox.handlers import BEGUN_SECONDS
 from tests.whole.servers import creche
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ while True:
                     await trio.sleep(0.02)
 
             nursery.start_soon(count)
-            observation = await attacker.run(bomb, seconds=0.4)
+            observation = await attacker.run(bomb, seconds=BEGUN_SECONDS)
             nursery.cancel_scope.cancel()
         assert Outcome.TIMEOUT == observation.outcome
         final = await attacker.finish()
@@ -216,8 +217,8 @@ async def test_row_05_a_supervisor_killed_by_sigkill_leaves_no_survivor(
 async def test_row_06_a_child_that_outlives_its_timeout_wrapper_stops_ticking(
     attacker: Attacker, observed: Callable[[str], None]
 ) -> None:
-    wrapped = "timeout 0.1 sh -c '(while :; do printf x >>ticks; sleep 0.005; done) & wait'; exec sleep 60"
-    observation = await attacker.bash(wrapped, seconds=0.3)
+    wrapped = "timeout 1 sh -c '(while :; do printf x >>ticks; sleep 0.005; done) & wait'; exec sleep 600"
+    observation = await attacker.bash(wrapped, seconds=BEGUN_SECONDS)
     after = ticks(attacker)
     assert Outcome.TIMEOUT == observation.outcome
     assert after > 0
@@ -252,7 +253,7 @@ result = {(pid, name): raw(*call) for pid in PIDS for name, call in {
     for number in (9, 19, 15, 11):
         assert 0 == await attacker.raw("kill", 1, number)
         assert await attacker.raw("tgkill", 1, 1, number) in (0, "ESRCH")
-    assert "S" == outside.state_of(init)
+    await until(lambda: "S" == outside.state_of(init))  # it waits, as ever, and is not stopped
     await attacker.bash("true")  # a second lane, for the broadcast to hit
     assert 0 == await attacker.raw("kill", -1, 9)
     broken = await attacker.bash("true")
@@ -275,8 +276,8 @@ raw(NR.kill, {target}, 19)
 raw(NR.kill, os.getpid(), 19)  # a broadcast spares its sender
 """
         started = time.monotonic()
-        observation = await attacker.run(stop, seconds=0.2)
-        took.append(time.monotonic() - started - 0.2)
+        observation = await attacker.run(stop, seconds=BEGUN_SECONDS)
+        took.append(time.monotonic() - started - BEGUN_SECONDS)
         assert (Outcome.TIMEOUT, True) == (observation.outcome, observation.interpreter_reset)
         assert [] == [pid for pid in outside.processes(attacker.box) if outside.state_of(pid) == "T"]
         assert await attacker.is_well()
@@ -335,7 +336,8 @@ result = asked
 
 
 STUBBORN = {
-    "sleeps on": "import atexit\natexit.register(time.sleep, 9)\ntry: time.sleep(9)\nfinally: time.sleep(9)",
+    "sleeps on": "import atexit\natexit.register(time.sleep, 600)\n"
+    "try: time.sleep(600)\nfinally: time.sleep(600)",
     "ignores": "import signal\nfor n in {*range(1, 32)} - {9, 19}: signal.signal(n, 1)\ntime.sleep(600)",
     "blocks": "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: pass",
     "catches": "while True:\n  try: time.sleep(600)\n  except BaseException: pass",
@@ -351,8 +353,8 @@ async def test_row_11_what_will_not_stop_is_killed_at_the_deadline(
         await attacker.value("result = 1")
         (lane,) = outside.processes(attacker.box)
         started = time.monotonic()
-        observation = await attacker.run(STUBBORN[way], seconds=0.2)
-        took.append(time.monotonic() - started - 0.2)
+        observation = await attacker.run(STUBBORN[way], seconds=BEGUN_SECONDS)
+        took.append(time.monotonic() - started - BEGUN_SECONDS)
         assert (Outcome.TIMEOUT, True) == (observation.outcome, observation.interpreter_reset)
         assert not outside.is_alive(lane)
         assert await attacker.is_well()
@@ -400,9 +402,9 @@ async def test_row_13_a_parent_that_waits_uninterruptibly_is_killed_within_the_g
 
         nursery.start_soon(look)
         started = time.monotonic()
-        observation = await attacker.run(wait, seconds=0.3)
+        observation = await attacker.run(wait, seconds=BEGUN_SECONDS)
     assert ["D"] == seen
-    assert time.monotonic() - started < 0.3 + GRACE
+    assert time.monotonic() - started < BEGUN_SECONDS + GRACE
     assert (Outcome.TIMEOUT, True) == (observation.outcome, observation.interpreter_reset)
     await until(lambda: outside.processes(attacker.box) == [])
     assert await attacker.is_well()
@@ -449,7 +451,7 @@ async def test_row_14_a_process_that_got_a_dead_ones_number_is_not_killed_in_its
                 f"the kernel gives no process a number of choice (clone3 with set_tid: errno {-number})"
             )
         if whom == "init":
-            with trio.fail_after(10):
+            with trio.fail_after(GRACE):
                 await attacker.box.wait_ended()
             with pytest.raises(Gone):
                 await attacker.run("pass")

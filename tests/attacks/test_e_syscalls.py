@@ -25,6 +25,7 @@ from sandbox.syscall_policy import rules
 from tests.attacks import attacker as outside
 from tests.attacks.attacker import LIMITS
 from tests.attacks.kernel import Program, descriptors, digest_of, namespaces, proc
+from tests.sandbox.kin import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,7 +166,7 @@ async def test_row_67_no_program_reaches_a_network(
     started = time.monotonic()
     seen = await attacker.bash(command.replace("PORT", str(listener.getsockname()[1])))
     assert seen.value["exit_code"] not in (0, None), seen
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < outside.GRACE
     with pytest.raises(BlockingIOError):
         listener.accept()
     observed(f"exit code {seen.value['exit_code']} at once; nobody arrived")
@@ -591,7 +592,7 @@ threads = [threading.Thread(target=swap) for _ in range(2)]
 for thread in threads: thread.start()
 seen = {}
 end = time.monotonic() + 0.4
-while time.monotonic() < end:
+while time.monotonic() < end or '/workspace/innocent' not in seen:
     file = raw(NR.openat, -100, path, 0, 0)
     if isinstance(file, str):
         seen[file] = seen.get(file, 0) + 1
@@ -661,7 +662,7 @@ result['children'] = children
     assert allocated() - before < LIMITS.processes * 1024
     assert await neighbour.is_well()
     await attacker.finish()
-    await outside.until(lambda: allocated() - before < 2000)
+    await outside.until(lambda: allocated() - before < 2000, PATIENCE)  # other tests' files come and go
     observed(
         f"EMFILE at {1024}; in flight {answers['in flight'][0]}; epoll {answers['epoll']}, {answers['loop']}"
     )

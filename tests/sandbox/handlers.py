@@ -66,9 +66,30 @@ SMALL = Limits(
 """Limits that a test can hit in a moment."""
 
 
+BEGUN_SECONDS = 3.0
+"""A deadline before which any call is under way, on a busy machine too."""
+
+
 async def run(box: Box, code: str, *, seconds: float | None = None, beside: bool = False) -> Observation:
     """Run `code` in a sandbox of one of the profiles above; on the second lane if it is to be `beside`."""
     return await box.call("beside" if beside else "run", {"code": code}, seconds=seconds)
+
+
+def when_told(statement: str) -> str:
+    """Return code that has a thread run a statement as soon as `TELL` was run on the second lane.
+
+    So the call that the code is run in is over by then, however slow the machine is.
+    """
+    return f"""
+import os, threading, time
+def wait():
+    while not os.path.exists("/workspace/told"): time.sleep(0.001)
+    {statement}
+threading.Thread(target=wait).start()
+"""
+
+
+TELL = "open('/workspace/told', 'w').close()"
 
 
 async def value(box: Box, code: str, *, beside: bool = False) -> Any:

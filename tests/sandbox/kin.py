@@ -12,12 +12,20 @@ if TYPE_CHECKING:
     from sandbox.box import Box
 
 
+PATIENCE = 60.0
+"""Seconds after which what is waited for hangs: no machine is so busy."""
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process has neither gone nor only its parent's wait left."""
     try:
         return _stat(pid)[0] not in (b"Z", b"X")
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def is_stopped(pid: int) -> bool:
+    return _stat(pid)[0] == b"T"
 
 
 def parent(pid: int) -> int:
@@ -37,14 +45,14 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-async def wait_gone(*pids: int, seconds: float = 5) -> None:
-    with trio.fail_after(seconds):
+async def wait_gone(*pids: int) -> None:
+    with trio.fail_after(PATIENCE):
         while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110 - other processes set no event of ours
             await trio.sleep(0.002)
 
 
 async def wait_asleep(pid: int) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         while _stat(pid)[0] != b"S":  # noqa: ASYNC110 - other processes set no event of ours
             await trio.sleep(0.002)
 
@@ -55,7 +63,7 @@ BUSY = "import time; open('begun', 'w').close(); time.sleep(30)\n"
 
 async def wait_for_file(box: Box, name: str) -> None:
     """Return once the session has a file of this name in its workspace."""
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         while not _exists(box, name):  # noqa: ASYNC110 - other processes set no event of ours
             await trio.sleep(0.002)
 

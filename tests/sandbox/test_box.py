@@ -11,7 +11,7 @@ import trio.testing
 from sandbox import frames
 from sandbox.errors import Gone
 from sandbox.observation import Ending, Outcome
-from tests.sandbox.handlers import PROFILE, SMALL, run, value
+from tests.sandbox.handlers import PROFILE, SMALL, TELL, run, value, when_told
 from tests.sandbox.kin import wait_for_file
 
 if TYPE_CHECKING:
@@ -226,8 +226,8 @@ async def test_what_children_print_is_seen_and_what_is_no_utf8_is_replaced(box: 
 
 
 async def test_what_is_printed_between_calls_comes_with_the_next(box: Box) -> None:
-    later = "lambda: (print('later', flush=True), open('printed', 'w').close())"
-    await run(box, f"import threading\nthreading.Timer(0.05, {later}).start()")
+    await run(box, when_told("print('later', flush=True), open('printed', 'w').close()"))
+    await value(box, TELL, beside=True)
     await wait_for_file(box, "printed")
     assert "later\n" == (await run(box, "1")).stdout
 

@@ -15,6 +15,7 @@ from sandbox import capture
 from sandbox.capture import MAX_DEPTH, SMALL_INODES
 from sandbox.errors import Starved
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
+from tests.sandbox.kin import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -84,7 +85,12 @@ async def nobody_waits() -> AsyncIterator[None]:
 
 
 LARGE = attrs.evolve(
-    SMALL, memory_bytes=768 << 20, disk_bytes=512 << 20, disk_inodes=130_000, final_state_bytes=257 << 20
+    SMALL,
+    call_seconds=120.0,
+    memory_bytes=768 << 20,
+    disk_bytes=512 << 20,
+    disk_inodes=130_000,
+    final_state_bytes=257 << 20,
 )
 HOLE = 256 << 20
 
@@ -125,19 +131,20 @@ MANY_FILES = f"for i in range({SMALL_INODES}): open(str(i), 'w').write(str(i))"
 async def test_a_capture_does_not_wait_for_threads_of_others(launcher: Launcher) -> None:
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         await value(box, MANY_FILES)
-        with no_free_thread(trio.to_thread.current_default_thread_limiter()), trio.fail_after(20):
+        with no_free_thread(trio.to_thread.current_default_thread_limiter()), trio.fail_after(PATIENCE):
             assert SMALL_INODES == len((await box.finish()).files)
 
 
 async def test_a_capture_that_gets_no_thread_in_time_is_an_error_and_can_be_tried_again(
     launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "CAPTURE_SECONDS", 0.2)
     async with launcher.open_sandbox(PROFILE, SMALL) as box:
         await value(box, MANY_FILES)
         late = pytest.raises(Starved, match=r"no thread became free within 0\.2 s")
-        with no_free_thread(capture._threads()), late:
-            await box.finish()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(capture, "CAPTURE_SECONDS", 0.2)
+            with no_free_thread(capture._threads()), late:
+                await box.finish()
         assert SMALL_INODES == len((await box.finish()).files)
 
 

@@ -15,6 +15,7 @@ import pytest
 from sandbox import cgroup_tree
 from sandbox.cgroup_tree import LEAF, below, find_home, leave, wait_empty
 from sandbox.cgroups import Group, open_control_groups, sweep
+from tests.sandbox.kin import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def _group() -> Iterator[Path]:
         pytest.skip(f"{around}: {os.strerror(error.errno or 0)}")
     yield group
     for folder, _, _ in os.walk(group, topdown=False):
-        assert wait_empty(Path(folder), 10)
+        assert wait_empty(Path(folder), PATIENCE)
         Path(folder).rmdir()
 
 
@@ -138,7 +139,7 @@ def test_an_empty_group_is_not_waited_for_and_a_full_one_no_longer_than_asked(gr
     child = start_in(group)
     assert not wait_empty(group, 0.01)
     child.kill()
-    assert wait_empty(group, 10)
+    assert wait_empty(group, PATIENCE)
     child.communicate()
 
 
@@ -168,7 +169,7 @@ def test_a_group_is_killed_while_it_forks_and_while_it_is_frozen(group: Path, is
     if is_frozen:
         (group / "cgroup.freeze").write_text("1")
     Group({"memory": str(group), "pids": str(group)}, 2, []).kill()
-    assert wait_empty(group, 10)
+    assert wait_empty(group, PATIENCE)
     child.communicate()
     assert -signal.SIGKILL == child.returncode
     reap_family(child)

@@ -213,7 +213,7 @@ def test_an_interpreter_that_is_not_there_is_told_with_a_remedy() -> None:
 def rows_of_doctor(*prefix: str) -> list[str]:
     told = subprocess.run(
         [*prefix, CRECHE, "doctor"],
-        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "COLUMNS": "200"},
+        capture_output=True, text=True, check=False, timeout=150, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     assert (0, "tier: full") == (told.returncode, told.stdout.splitlines()[-1]), told.stdout + told.stderr
     return told.stdout.splitlines()

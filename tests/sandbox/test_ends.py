@@ -16,7 +16,16 @@ from sandbox.errors import Gone
 from sandbox.launcher import Launcher, open_launcher
 from sandbox.observation import Ending, Outcome
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
-from tests.sandbox.kin import BUSY, children_of, is_alive, parent, wait_for_file, wait_gone, zygote_of
+from tests.sandbox.kin import (
+    BUSY,
+    PATIENCE,
+    children_of,
+    is_alive,
+    parent,
+    wait_for_file,
+    wait_gone,
+    zygote_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +85,7 @@ async def test_init_killed_from_outside_ends_the_session_and_no_other(launcher: 
     ):
         await run(box, "open('kept', 'w').close()\n")
         os.kill(box._init.pid(), signal.SIGKILL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert Ending.KILLED == await box.wait_ended()
         with pytest.raises(Gone, match="killed"):
             await run(box, "1")
@@ -111,7 +120,7 @@ async def test_a_dead_zygote_takes_its_sessions_along_and_is_replaced(launcher: 
                 await run(busy, BUSY)
             gone.append(raised.value)
 
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(call)
                 await wait_for_file(busy, "begun")
@@ -194,7 +203,7 @@ async def test_a_session_of_a_lost_cage_is_not_over_before_its_last_process_is_g
         (freezer / "freezer.state").write_text("FROZEN")
         try:
             os.kill(zygote_of(box), signal.SIGKILL)
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE):
                 await box._cage.lost.wait()
                 nursery.start_soon(finish)
                 async with launcher.open_sandbox(PROFILE, SMALL) as fresh:  # of a new cage
@@ -202,7 +211,7 @@ async def test_a_session_of_a_lost_cage_is_not_over_before_its_last_process_is_g
             assert (True, False) == (is_alive(lane), finished.is_set())
         finally:
             (freezer / "freezer.state").write_text("THAWED")
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await finished.wait()
         assert not is_alive(lane)
 
@@ -223,12 +232,16 @@ async def test_leaving_the_block_by_an_exception_ends_the_session(launcher: Laun
 async def test_leaving_the_block_by_cancellation_ends_the_session_and_its_calls(launcher: Launcher) -> None:
     inits: list[int] = []
     await launcher.warm(PROFILE)
-    with trio.move_on_after(0.5):
+    with trio.CancelScope() as scope:
         async with launcher.open_sandbox(PROFILE, SMALL) as box:
             inits.append(box._init.pid())
             async with trio.open_nursery() as nursery:
                 for beside in (False, True):
-                    nursery.start_soon(partial(run, box, "while True: pass", beside=beside))
+                    code = f"open('begun {beside}', 'w').close()\nwhile True: pass"
+                    nursery.start_soon(partial(run, box, code, beside=beside))
+                for beside in (False, True):
+                    await wait_for_file(box, f"begun {beside}")
+                scope.cancel()
     assert 1 == len(inits)
     assert not is_alive(inits[0])
     assert 0 == launcher.alive
@@ -256,7 +269,7 @@ async def test_closing_the_launcher_ends_what_is_still_open() -> None:
         box = await opened.__aenter__()
         pids = (box._init.pid(), zygote_of(box))
     await wait_gone(*pids)
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         assert await box.wait_ended() in (Ending.CAGE_LOST, Ending.KILLED)
     await opened.__aexit__(None, None, None)
 
@@ -292,7 +305,7 @@ async def test_leaving_the_block_while_a_call_of_another_task_runs_ends_the_call
             seen.append(gone.ending)
         ended.set()
 
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         async with launcher.open_sandbox(PROFILE, SMALL) as box:
             nursery.start_soon(call, box)
             await wait_for_file(box, "begun")

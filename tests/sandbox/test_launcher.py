@@ -21,7 +21,7 @@ from sandbox.launcher import Launcher, open_launcher
 from sandbox.profile import Handler, Profile
 from tests.sandbox.faults import descriptors_below, descriptors_left, open_descriptors
 from tests.sandbox.handlers import PROFILE, SMALL, handler, value
-from tests.sandbox.kin import zygote_of
+from tests.sandbox.kin import PATIENCE, zygote_of
 from tests.sandbox.tiers import descendants, reachable
 
 if TYPE_CHECKING:
@@ -114,14 +114,14 @@ async def test_a_zygote_that_hangs_while_it_starts_is_gone_when_that_is_said(
     monkeypatch.setattr(cage_module, "READY_SECONDS", 0.5)
     async with open_launcher(tier=tier) as launcher:
         before = descendants(os.getpid())
-        with trio.fail_after(20), pytest.raises(WouldNotStart, match="was not ready within"):
+        with trio.fail_after(PATIENCE), pytest.raises(WouldNotStart, match="was not ready within"):
             await launcher.warm(attrs.evolve(reachable(PROFILE), handlers=(HANGING,)))
         assert before == descendants(os.getpid())
 
 
 async def test_who_waits_for_a_zygote_that_hangs_can_be_cancelled(launcher: Launcher) -> None:
     before = descendants(os.getpid())
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(launcher.warm, attrs.evolve(PROFILE, handlers=(HANGING,)))
             while len(descendants(os.getpid()) - before) < 2:  # noqa: ASYNC110 - the kernel sets no event

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandbox.output import HeadAndTail, OutputPipe
+from tests.sandbox.kin import PATIENCE
 
 MARK = re.compile(r"\n\[\.\.\. (\d+) bytes left out \.\.\.\]\n")
 
@@ -97,7 +98,7 @@ async def test_a_flood_is_told_once_and_reading_goes_on() -> None:
         with os.fdopen(writing, "wb") as file:
             file.write(bytes(1 << 20))
 
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pipe.pump, 1000, lambda: told.append(pipe.total))
             await trio.to_thread.run_sync(write)  # ends only if the pipe is read to the end

@@ -11,6 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from sandbox.pidfd import HeldProcess
+from tests.sandbox.kin import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ async def test_a_living_one_is_named_and_signalled(child: subprocess.Popen[bytes
 
 async def test_its_end_can_be_waited_for(child: subprocess.Popen[bytes]) -> None:
     held = HeldProcess(os.pidfd_open(child.pid))
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(held.wait_ended)
             await wait_all_tasks_blocked()
@@ -67,7 +68,7 @@ async def test_its_end_can_be_waited_for(child: subprocess.Popen[bytes]) -> None
 
 async def test_letting_go_ends_the_wait(child: subprocess.Popen[bytes]) -> None:
     held = HeldProcess(os.pidfd_open(child.pid))
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(held.wait_ended)
             await wait_all_tasks_blocked()

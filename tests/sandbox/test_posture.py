@@ -13,10 +13,11 @@ import attrs
 import pytest
 import trio
 
-from sandbox import posture
+from sandbox import birth, posture
 from sandbox.errors import PostureMismatch, WouldNotStart
 from sandbox.posture import check, own_user
 from tests.sandbox.handlers import PROFILE, SMALL, value
+from tests.sandbox.kin import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,6 +156,7 @@ async def test_a_session_that_dies_while_it_is_checked_did_not_start_and_is_no_m
 
     await launcher.warm(PROFILE)
     monkeypatch.setattr(posture, "check", kill_and_look)
+    monkeypatch.setattr(birth, "DYING_SECONDS", PATIENCE)  # others may be busy, too: dying is work
     with pytest.raises(WouldNotStart, match="died while it was checked") as caught:
         async with launcher.open_sandbox(PROFILE, SMALL):
             pytest.fail("it was opened")
@@ -176,7 +178,7 @@ async def main():
 trio.run(main)
 """
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False, timeout=150
     )
     assert "[] 0\n" == done.stdout, done.stderr
 

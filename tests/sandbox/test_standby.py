@@ -9,12 +9,13 @@ from sandbox.launcher import Launcher, open_launcher
 from sandbox.observation import Ending
 from sandbox.profile import Handler, Profile
 from tests.sandbox.handlers import PROFILE, SMALL, run, value
+from tests.sandbox.kin import PATIENCE
 
 READY = attrs.evolve(PROFILE, limits=SMALL)
 
 
 async def wait_ready(launcher: Launcher, count: int, profile: Profile = READY) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         while launcher.ready(profile) != count:  # noqa: ASYNC110 - nobody but a test wants to wait for it
             await trio.sleep(0.005)
 
@@ -89,7 +90,7 @@ async def test_a_session_that_failed_its_rehearsal_is_not_given_out() -> None:
     profile = attrs.evolve(READY, handlers=(*READY.handlers, rehearse), rehearsal="rehearse")
     async with open_launcher(standby=1) as launcher:
         await launcher.warm(profile)
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while launcher._standby._starting.get(profile):  # noqa: ASYNC110 - nobody else wants to wait for it
                 await trio.sleep(0.005)
         assert 0 == launcher.ready(profile)

@@ -26,6 +26,7 @@ from sandbox.observation import Ending, Outcome
 from sandbox.plain_plan import require_reachable
 from tests.sandbox import handlers
 from tests.sandbox.handlers import LOOPBACK, PROFILE, run, value
+from tests.sandbox.kin import PATIENCE
 from tests.sandbox.tiers import descendants, is_alive, parent_of, reachable
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ async def _confined() -> AsyncIterator[Launcher]:
 
 async def wait_gone(*pids: int) -> None:
     """Wait until none of these is alive."""
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         while any(map(is_alive, pids)):  # noqa: ASYNC110 - the kernel sets no event
             await trio.sleep(0.005)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 _MARK = "LANE_OF_A_TEST"
 _PATIENCE_SECONDS = 20.0
+_BEGIN_SECONDS = 60.0
+_GRACE_SECONDS = 20.0  # less than what is to be interrupted takes by itself
 
 
 @attrs.frozen
@@ -36,7 +38,7 @@ class Seen:
 class Lane:
     """A process that runs one tool."""
 
-    def __init__(self, target: str, directory: Path) -> None:
+    def __init__(self, target: str, directory: Path, patience: float) -> None:
         """Start it in `directory`, where its streams are kept too, outside of its working directory."""
         self.directory = directory / "workspace"
         self.directory.mkdir()
@@ -54,7 +56,7 @@ class Lane:
             _MARK: self._mark,
         }
         self.process = subprocess.Popen(
-            [sys.executable, script, target, str(requests), str(replies)],
+            [sys.executable, script, target, str(requests), str(replies), str(patience)],
             cwd=self.directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -66,13 +68,23 @@ class Lane:
         os.close(requests)
         os.close(replies)
 
-    def call(self, *, seconds: float = _PATIENCE_SECONDS, **arguments: Any) -> Seen:
-        """Call the tool; interrupt it after `seconds`. Fails if no reply comes even then."""
+    def call(self, *, seconds: float = _PATIENCE_SECONDS, after: str | None = None, **arguments: Any) -> Seen:
+        """Call the tool; interrupt it after a while. Fails if no reply comes even then.
+
+        Args:
+            seconds: how long it has, from when it is under way.
+            after: a file of the lane's directory that says when that is; None for the call itself.
+            arguments: the tool's.
+        """
         before = [os.fstat(each.fileno()).st_size for each in self._streams]
         os.write(self._requests, json.dumps(arguments).encode() + b"\n")
+        assert self._has_reply(_BEGIN_SECONDS), "the call is not begun"
+        assert b"\n" == os.read(self._replies, 1), "the lane has ended"
+        while after is not None and not (self.directory / after).exists() and not self._has_reply(0.001):
+            pass
         if not self._has_reply(seconds):
             self.process.send_signal(signal.SIGINT)
-            assert self._has_reply(1.0), "no reply within the grace"
+            assert self._has_reply(_GRACE_SECONDS), "no reply within the grace"
         line = b""
         while not line.endswith(b"\n"):
             data = os.read(self._replies, 1 << 16)
@@ -117,9 +129,16 @@ class Lane:
 
 
 @contextlib.contextmanager
-def open_lane(target: str, directory: Path) -> Iterator[Lane]:
-    """Run the tool `target` in a lane of its own."""
-    lane = Lane(target, directory)
+def open_lane(target: str, directory: Path, *, patience: float = 15.0) -> Iterator[Lane]:
+    """Run the tool `target` in a lane of its own.
+
+    Args:
+        target: module and name.
+        directory: an empty one.
+        patience: how long a shell that is interrupted is waited for before it is killed: longer than in a
+            session, so that one that is only slow is not.
+    """
+    lane = Lane(target, directory, patience)
     try:
         yield lane
     finally:

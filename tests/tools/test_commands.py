@@ -75,7 +75,8 @@ def test_what_a_background_process_prints_later_is_in_nobodys_output(lane: Lane)
 
 @pytest.mark.orphans
 def test_a_deadline_keeps_what_was_printed_and_leaves_nothing_running(lane: Lane) -> None:
-    seen = run(lane, "echo before; echo $$ > pid; trap '' INT TERM; sleep 1000 & sleep 1000", seconds=0.5)
+    command = "echo before; echo $$ > pid; trap '' INT TERM; sleep 1000 & touch begun; sleep 1000"
+    seen = run(lane, command, seconds=0.3, after="begun")
     assert ("before\n", None) == (seen.stdout, seen.value)
     assert "gone\n" == run(lane, "kill -0 $(cat pid) 2>/dev/null || echo gone").stdout
 

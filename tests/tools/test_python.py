@@ -177,7 +177,8 @@ def test_a_cell_that_replaces_stdout_has_it_for_itself(lane: Lane) -> None:
 
 
 def test_the_deadline_interrupts_the_cell_and_keeps_the_namespace(lane: Lane) -> None:
-    got = lane.call(code="n = 0\nprint('begun')\nwhile True:\n    n += 1", seconds=0.3)
+    code = "n = 1\nprint('begun')\nopen('begun', 'w').close()\nwhile True:\n    n += 1"
+    got = lane.call(code=code, seconds=0.3, after="begun")
 
     assert {"result": None} == got.value
     assert "begun\n" == got.stdout
@@ -201,9 +202,12 @@ def test_the_deadline_interrupts_what_waits(lane: Lane, code: str) -> None:
 
 
 def test_a_cell_may_see_the_interrupt_and_end_well(lane: Lane) -> None:
-    code = "import time\ntry:\n    time.sleep(30)\nexcept KeyboardInterrupt:\n    pass\n'tidy'"
+    code = (
+        "import time\ntry:\n    open('begun', 'w').close()\n    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n    pass\n'tidy'"
+    )
 
-    assert seen("'tidy'") == lane.call(code=code, seconds=0.3)
+    assert seen("'tidy'") == lane.call(code=code, seconds=0.3, after="begun")
 
 
 def test_a_huge_result_is_cut_in_the_middle_and_says_so(lane: Lane) -> None:

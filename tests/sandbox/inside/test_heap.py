@@ -67,7 +67,7 @@ def observe(version: str) -> dict[str, Any]:
     if python is None:
         pytest.skip(f"there is no Python {version} here")
     ran = subprocess.run(
-        [python, "-I", "-S", "-c", PROGRAM], check=True, capture_output=True, text=True, timeout=60
+        [python, "-I", "-S", "-c", PROGRAM], check=True, capture_output=True, text=True, timeout=150
     )
     found: dict[str, Any] = json.loads(ran.stdout)
     return found

@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.inside.processes import hold, kill_family, snapshot
 from tests.sandbox.faults import descriptors_left
+from tests.sandbox.kin import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,10 @@ pytestmark = pytest.mark.orphans  # they become this process's children, as they
 
 FAMILY = """
 import os, signal, sys, time
+told, tell = os.pipe()
 def stay():
     os.write(1, b'%d\\n' % os.getpid())
+    os.write(tell, b'!')
     time.sleep(60)
     os._exit(0)
 """
@@ -37,7 +40,7 @@ KINDS = {
         "if os.fork() == 0:\n  signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65)); stay()"
     ),
     "one that is stopped": (
-        "pid = os.fork()\nif pid == 0: stay()\ntime.sleep(0.1); os.kill(pid, signal.SIGSTOP)"
+        "pid = os.fork()\nif pid == 0: stay()\nos.read(told, 1); os.kill(pid, signal.SIGSTOP)"
     ),
     "one with an odd name": "if os.fork() == 0:\n  open('/proc/self/comm', 'w').write(') R 1 (x'); stay()",
 }
@@ -73,7 +76,7 @@ def test_the_family_is_killed_whatever_it_does_and_a_stranger_is_not(kind: str, 
         assert is_alive(member)
         kill_family(child.pid)
         assert -signal.SIGKILL == child.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while is_alive(member) and time.monotonic() < deadline:
         time.sleep(0.001)
     assert not is_alive(member)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox.inside import quota as quota_module
 from sandbox.inside.quota import Quota
 
 if TYPE_CHECKING:
@@ -21,7 +23,11 @@ def _folder(tmp_path: Path) -> Iterator[int]:
     os.close(folder)
 
 
-def test_processes_are_looked_for_when_it_is_time_to_look_and_not_before(folder: int) -> None:
+def test_processes_are_looked_for_when_it_is_time_to_look_and_not_before(
+    folder: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(quota_module, "time", SimpleNamespace(monotonic=lambda: now))
     quota = Quota(folder, 1 << 20, 16)
     looks: list[int] = []
 
@@ -31,6 +37,9 @@ def test_processes_are_looked_for_when_it_is_time_to_look_and_not_before(folder:
 
     assert not any(quota.is_exceeded(members) for _ in range(100))
     assert 1 == len(looks)
+    now += 2 * quota_module._SECONDS
+    assert not any(quota.is_exceeded(members) for _ in range(100))
+    assert 2 == len(looks)
     os.close(quota._folder)
 
 
