@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from sandbox.cgroups import open_control_groups
 from tests import leaks
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PATIENCE_SECONDS = (
-    3.0  # a killed PID namespace or an emptied cgroup takes milliseconds, on a busy machine more
+    10.0  # a killed PID namespace or an emptied cgroup takes milliseconds, on a busy machine seconds
 )
 
 
@@ -33,6 +34,12 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+# Hypothesis measures each example by the wall clock, and fails a test in whose way another process was. How
+# long a test may take is said by `faulthandler_timeout`.
+settings.register_profile("creche", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("creche")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
