@@ -19,7 +19,8 @@ from server.settings import Settings
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
+def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(logs, "SETTLE_SECONDS", 20.0)  # here the lines are waited for, and not a moment
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield

@@ -102,7 +102,11 @@ as_candidate ./missing || test $? = 127
 
 
 async def test_what_a_script_leaves_running_cannot_put_the_tests_back(player: Player) -> None:
-    mean = "cp $TESTS/check.py /tmp/c; echo > $TESTS/check.py; (sleep 0.1; cp /tmp/c $TESTS/check.py) &"
+    # It waits for the script's own shell to end: put back earlier, the tests would be what is run.
+    mean = (
+        "cp $TESTS/check.py /tmp/c; echo > $TESTS/check.py; "
+        "(while kill -0 $PPID; do sleep 0.1; done; cp /tmp/c $TESTS/check.py) &"
+    )
     played = await player.play(Terminal(), ROW, [bash(f"{ORACLE}; echo '{mean}' > run.sh")])
     assert (0.0, "error") == (played.verdict.reward, played.verdict.fields["test_verdict"])
 
@@ -122,7 +126,7 @@ async def test_a_script_that_does_not_end_is_a_timeout(player: Player) -> None:
 
 async def test_a_script_that_outwaits_its_verdict_is_a_timeout_too(player: Player) -> None:
     row = {**ROW, "test_script": "sh run.sh", "files": {"run.sh": "sleep 1000"}}
-    with trio.fail_after(9):
+    with trio.fail_after(12):
         played = await player.play(Terminal(), row, [])
     assert (0.0, "timeout") == (played.verdict.reward, played.verdict.fields["test_verdict"])
 

@@ -17,7 +17,7 @@ class Claiming(Environment[CountTask]):
 
     tools = ("python", "bash")
     final_variables = ("answer", "data")
-    final_variables_seconds = 1.0
+    final_variables_seconds = 20.0
 
     async def verify(self, rollout: Rollout[CountTask]) -> Verdict:
         claimed = rollout.claimed
@@ -25,8 +25,14 @@ class Claiming(Environment[CountTask]):
         return Verdict(float(is_right), {"claimed": {name: repr(value) for name, value in claimed.items()}})
 
 
-async def played(*cells: str) -> dict[str, Any]:
-    async with open_game(Claiming()) as sessions:
+class Hasty(Claiming):
+    """Does not wait long for those that will not tell."""
+
+    final_variables_seconds = 1.0
+
+
+async def played(environment: Claiming, *cells: str) -> dict[str, Any]:
+    async with open_game(environment) as sessions:
         player = Player(sessions)
         await player.seed(ROW)
         for cell in cells:
@@ -35,7 +41,7 @@ async def played(*cells: str) -> dict[str, Any]:
 
 
 async def test_a_variable_is_asked_for_when_the_session_is_verified() -> None:
-    verdict = await played("answer = 41", "answer += 1; data = {(1, 2): {3.0}}; other = 7")
+    verdict = await played(Claiming(), "answer = 41", "answer += 1; data = {(1, 2): {3.0}}; other = 7")
     assert verdict["reward"] == 1.0
     assert verdict["claimed"] == {"answer": "42", "data": "{(1, 2): {3.0}}"}
 
@@ -70,7 +76,7 @@ async def test_a_variable_is_asked_for_when_the_session_is_verified() -> None:
     ],
 )
 async def test_a_session_that_does_not_tell_claims_nothing(cell: str) -> None:
-    verdict = await played(cell)
+    verdict = await played(Hasty(), cell)
     assert verdict["reward"] == 0.0
     assert "failure_kind" not in verdict
 

@@ -39,11 +39,11 @@ def test_where_a_box_begins_and_ends(text: str, flat: str | None, nested: str | 
 
 def test_boxes_that_never_end_take_no_time() -> None:
     text = "\\boxed{" * 200_000
-    started = time.monotonic()
+    started = time.process_time()
     assert boxed_answer(response(text), FLAT) is None
     assert boxed_answer(response(text), NESTED) is None
     assert boxed_answer(response(text + "x}"), NESTED) == "x"
-    assert time.monotonic() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 def test_the_last_message_with_a_box_counts() -> None:

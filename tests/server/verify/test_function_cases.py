@@ -10,7 +10,7 @@ from server.verify.verdicts import CaseVerdict
 from tests.server.verify.conftest import Opener
 
 CASES = [FunctionCase.from_text("[3, 1]\n2", "[1, 3, 2]"), FunctionCase.from_text("[]\n0", "[0]")]
-VERIFIER = FunctionCaseVerifier(setup=SETUP, cpu_seconds=2.0, wall_seconds=4.0)
+VERIFIER = FunctionCaseVerifier(setup=SETUP, cpu_seconds=2.0, wall_seconds=30.0)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_what_is_no_encoding_matches_nothing(text: str) -> None:
 def test_a_set_made_to_be_slow_costs_nothing() -> None:
     """All of its hashes are the same, so building it would take minutes."""
     text = '["S",' + ",".join(f'["i","{hex(2**61 - 1 << shift)}"]' for shift in range(10, 5000)) + "]"
-    started = time.monotonic()
+    started = time.process_time()
     assert not matches([1], text)
     assert not matches({"a": 1}, text)
-    assert time.monotonic() - started < 1.0
+    assert time.process_time() - started < 1.0

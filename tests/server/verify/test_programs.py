@@ -14,7 +14,9 @@ from server.verify.setup import SETUP
 from server.verify.verdicts import CaseVerdict
 from tests.server.verify.conftest import Opener
 
-QUICK = ProgramVerifier(setup=SETUP, cpu_seconds=1, wall_seconds=4.0)
+QUICK = ProgramVerifier(setup=SETUP, cpu_seconds=1, wall_seconds=30.0)
+HASTY = attrs.evolve(QUICK, wall_seconds=4.0)
+"""For what sleeps."""
 
 DOUBLED = (ProgramCase("4\n", "8\n"), ProgramCase("21\n", "42\n"))
 
@@ -66,7 +68,8 @@ async def test_a_program_may_read_and_end_in_any_ordinary_way(opener: Opener, so
     ],
 )
 async def test_a_program_that_fails_says_how(opener: Opener, source: str, expected: CaseVerdict) -> None:
-    assert expected == await verdict_on(opener, source, DOUBLED[0])
+    by = HASTY if "time.sleep" in source else QUICK
+    assert expected == await verdict_on(opener, source, DOUBLED[0], by=by)
 
 
 async def test_a_program_that_takes_too_much_memory_is_out_of_memory(opener: Opener) -> None:
@@ -126,7 +129,8 @@ for name in glob.glob("/proc/[0-9]*/cmdline") + glob.glob("/proc/[0-9]*/environ"
 wanted = "{secret[::-1]}"[::-1]
 print(wanted if any(wanted in each for each in found if len(each) < 10_000_000) else "not found")
 """
-    assert await verdict_on(opener, source, ProgramCase("", secret)) is CaseVerdict.WRONG_ANSWER
+    by = attrs.evolve(QUICK, cpu_seconds=10)  # to look at all that takes a good part of a second
+    assert await verdict_on(opener, source, ProgramCase("", secret), by=by) is CaseVerdict.WRONG_ANSWER
 
 
 async def test_a_suite_ends_before_its_caller_would_cut_it_off(opener: Opener) -> None:
@@ -138,7 +142,7 @@ async def test_a_suite_ends_before_its_caller_would_cut_it_off(opener: Opener) -
 
 async def test_a_program_that_outwaits_its_verdict_is_a_timeout_and_no_lost_verdict(opener: Opener) -> None:
     by = ProgramVerifier()
-    with trio.fail_after(7):
+    with trio.fail_after(12):
         verdict = await verdict_on(opener, "import time\ntime.sleep(60)\nprint(8)", DOUBLED[0], by=by)
     assert verdict is CaseVerdict.TIMEOUT
 
