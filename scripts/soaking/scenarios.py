@@ -123,7 +123,7 @@ async def _hung_up_during_the_verify_then_verified_again(player: Player) -> None
 
 @_scenario(4)
 async def _call_past_its_deadline(player: Player) -> None:
-    row = _row({"b.txt": "kept"}, call_seconds=4.0)  # the first call must keep to it, however busy all is
+    row = _row({"b.txt": "kept"}, call_seconds=2.5)  # the first call must keep to it, however busy all is
     await player.seed(row)
     await player.call("bash", command="printf kept > b.txt")
     if player.chance.random() < _HALF:
