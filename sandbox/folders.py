@@ -8,6 +8,7 @@ until then. What neither could remove, the next start does.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import tempfile
@@ -21,6 +22,12 @@ from sandbox.errors import Exhausted, Unsupported
 from sandbox.inside.plain import FOLDERS, remove_tree
 
 _REMOVAL_SECONDS = 60.0
+
+_NOT_ALONE = frozenset({errno.ENOENT, errno.ENOTEMPTY})
+"""What a removal meets in whose way another one is: a cage that is lost goes at the same time as its
+sessions, and each of them finds gone what it has just listed. It begins again, and one of the two gets on."""
+
+_PAUSE_SECONDS = 0.01
 
 
 def _top() -> str:
@@ -117,6 +124,13 @@ async def open_session_folder(parent: str, user: int | None) -> AsyncGenerator[s
 
 
 async def _remove(path: str) -> None:
-    # What is left when this fails goes with the cage, or at the next start.
-    with contextlib.suppress(OSError):
-        await trio.to_thread.run_sync(remove_tree, path, abandon_on_cancel=True)
+    """Remove a folder, if it can be: what is left goes with the cage, or at the next start."""
+    while True:
+        try:
+            await trio.to_thread.run_sync(remove_tree, path, abandon_on_cancel=True)
+        except OSError as error:
+            if error.errno not in _NOT_ALONE:
+                return
+            await trio.sleep(_PAUSE_SECONDS)
+        else:
+            return
