@@ -1,6 +1,7 @@
-"""Finding other versions of Python than the one that runs.
+"""Finding the versions of Python that are here, among those that Creche runs on.
 
-``python -P -m scripts.interpreters`` prints the newest other one that Creche runs on, if there is one.
+``python -I scripts/interpreters.py newest`` prints the newest, ``… other`` the one that differs most from the
+one that runs this; nothing where there is none. Any Python 3 can run this file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def find(version: str, named: str | None = None) -> str | None:
     candidates = [named] if named else [shutil.which(f"python{version}"), *_managed(version)]
     wanted = tuple(map(int, version.split(".")))
     for candidate in filter(None, candidates):
-        check = [candidate, "-c", f"import sys, venv; sys.exit(sys.version_info[:2] != {wanted})"]
+        # Debian's needs another package before it can make environments.
+        check = [candidate, "-c", f"import sys, ensurepip; sys.exit(sys.version_info[:2] != {wanted})"]
         if subprocess.run(check, check=False, capture_output=True, timeout=60).returncode == 0:
             return candidate
     return None
@@ -37,11 +39,14 @@ def _managed(version: str) -> list[str]:
     return sorted(map(str, Path(root).glob(f"versions/{version}.*/bin/python"))) if root else []
 
 
-def main() -> None:
-    """Print the newest other one."""
-    others = (each for each in SUPPORTED if tuple(map(int, each.split("."))) != sys.version_info[:2])
-    print(next(filter(None, map(find, others)), ""))
+def main(which: str) -> None:
+    """Print the newest, or of the others the one that differs most."""
+    own = "{}.{}".format(*sys.version_info)
+    wanted = SUPPORTED
+    if which == "other":
+        wanted = tuple(each for each in (SUPPORTED[0], *reversed(SUPPORTED[1:])) if each != own)
+    print(next(filter(None, map(find, wanted)), ""))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
