@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import trio
 
@@ -16,13 +15,13 @@ FILES = 300
 
 async def test_a_cage_that_is_lost_and_its_sessions_remove_their_folders_at_the_same_time() -> None:
     cage = name_folder()
+    opened = [AsyncExitStack() for _ in range(1 + SESSIONS)]
+    await opened[0].enter_async_context(open_cage_folder(cage))
+    for each in opened[1:]:
+        fill(await each.enter_async_context(open_session_folder(cage, None)))
     async with trio.open_nursery() as nursery:
-        leave = trio.Event()
-        await nursery.start(_hold, open_cage_folder(cage), leave)
-        for _ in range(SESSIONS):
-            folder: str = await nursery.start(_hold, open_session_folder(cage, None), leave)
-            fill(folder)
-        leave.set()
+        for each in opened:
+            nursery.start_soon(each.aclose)
     assert not is_there(cage)
 
 
@@ -33,11 +32,3 @@ def fill(folder: str) -> None:
 
 def is_there(path: str) -> bool:
     return Path(path).exists()
-
-
-async def _hold(
-    folder: AbstractAsyncContextManager[Any], leave: trio.Event, *, task_status: trio.TaskStatus[Any]
-) -> None:
-    async with folder as held:
-        task_status.started(held)
-        await leave.wait()
