@@ -165,7 +165,9 @@ def test_a_test_that_leaks_fails(tmp_path: Path) -> None:
     options = ["-p", "tests.conftest", "-c", "/dev/null", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *options, str(leaky)]
 
-    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    environ = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # CI's reruns
+
+    run = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
 
     assert 1 == run.returncode
     assert "left behind:\n  descriptor of /dev/zero" in run.stdout
