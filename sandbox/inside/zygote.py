@@ -33,9 +33,13 @@ _SESSION_NAMESPACES = (
     | namespaces.NEWNET
 )  # fmt: skip
 
+_PYTHONS = (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals that Python does not leave as it finds them."""
+
 
 def main() -> None:
     """Prepare, report readiness, serve until the server is gone."""
+    _forget_signals()
     _, spec_descriptor, steering_descriptor = sys.argv[1:4]
     steering = socket.socket(fileno=int(steering_descriptor))
     steering.settimeout(None)
@@ -53,6 +57,14 @@ def main() -> None:
         )
         os._exit(1)
     zygote.serve()
+
+
+def _forget_signals() -> None:
+    """Undo what whoever started the server has ignored or blocked: ``nohup`` does, and ``&`` in a script."""
+    for number in signal.valid_signals().difference(_PYTHONS):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 class Zygote:
@@ -91,7 +103,7 @@ class Zygote:
         lane.rehearse(self._toolbox, self._spec["rehearsal"])
         _require_one_thread("the rehearsal", "have it start none")
         # Python's own dispositions are undone here, once, so that inits and lanes start with the kernel's.
-        for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        for number in _PYTHONS:
             signal.signal(number, signal.SIG_DFL)
         heap.share()
         own = os.pidfd_open(os.getpid())

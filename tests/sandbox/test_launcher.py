@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections import deque
 from contextlib import AsyncExitStack, suppress
@@ -286,6 +287,40 @@ async def test_preloaded_modules_are_there_and_packages_let_in_are_only_those(la
         )
         assert [] == await value(box, denied)
     assert f"{sys.version_info[0]}.{sys.version_info[1]}" in (await launcher.warm(profile)).facts["python"]
+
+
+BACKGROUND_JOB = """
+import signal
+import trio
+from sandbox import lane
+from sandbox.launcher import open_launcher
+from tests.sandbox.handlers import BEGUN_SECONDS, PROFILE, SMALL, run
+from tests.sandbox.kin import PATIENCE
+
+async def main():
+    async with open_launcher() as launcher, launcher.open_sandbox(PROFILE, SMALL) as box:
+        look = "__import__('subprocess').check_output(['grep', '^Sig', '/proc/self/status']).decode()"
+        print((await run(box, look)).value)
+        late = await run(box, "import time; time.sleep(600)", seconds=BEGUN_SECONDS)
+        print(late.interpreter_reset)
+
+lane.GRACE_SECONDS = PATIENCE
+
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGINT, signal.SIGUSR2))
+trio.run(main)
+"""
+
+
+def test_what_a_server_in_the_background_ignores_or_blocks_no_session_does() -> None:
+    command = [sys.executable, "-P", "-c", BACKGROUND_JOB]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=150)
+    assert (0, "") == (done.returncode, done.stderr)
+    told = dict(line.split() for line in done.stdout.splitlines() if line.startswith("Sig"))
+    # The C library ignores its own two in whatever it spawns.
+    assert (0, 0) == (int(told["SigBlk:"], 16), int(told["SigIgn:"], 16) & ~(0b11 << 31))
+    assert "False" == done.stdout.split()[-1]  # and a call can be interrupted
 
 
 @pytest.mark.parametrize("left", range(0, 12, 2))
