@@ -267,10 +267,8 @@ def _socket_rules(*, loopback: bool) -> Iterator[Rule]:
     if loopback:
         families |= {int(socket.AF_INET), int(socket.AF_INET6)}
     highest = max(families)
-    for name in (
-        "socket",
-        "socketpair",
-    ):  # the latter makes sockets of any family before it refuses to join them
+    # The latter makes sockets of any family before it refuses to join them.
+    for name in ("socket", "socketpair"):
         for family in range(highest + 1):
             yield None if family in families else errno.EAFNOSUPPORT, name, (0, "EQ", family)
         yield errno.EAFNOSUPPORT, name, (0, "GT", highest)

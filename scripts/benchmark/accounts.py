@@ -28,9 +28,8 @@ def children(pid: int) -> list[int]:
     """
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(
-            FileNotFoundError, ProcessLookupError
-        ):  # its children are another thread's now
+        # One that has just ended has given its children to another.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             found += map(int, (task / "children").read_text(encoding="ascii").split())
     return found
 

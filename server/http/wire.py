@@ -67,10 +67,7 @@ def parse_large(body: Part) -> Any:
     """
     try:
         return msgspec.json.decode(body)
-    except (
-        msgspec.MsgspecError,
-        RecursionError,
-    ):  # NaN, halves of surrogate pairs and very long numbers, too
+    except (msgspec.MsgspecError, RecursionError):  # NaN, halves of surrogate pairs, very long numbers, too
         return parse(bytes(body), lenient=True)
 
 

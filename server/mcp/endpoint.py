@@ -58,9 +58,8 @@ class Endpoint:
         body = await read_body(receive, self._body_bytes, self._body_seconds)
         if isinstance(body, bytes) and scope["method"] != "POST":
             body = _ONLY_POST
-        if isinstance(body, bytes) and has_too_many_values(
-            body
-        ):  # as of any tool call; the library reads it at once
+        # As of any tool call: the library would read it at once, and nobody be served meanwhile.
+        if isinstance(body, bytes) and has_too_many_values(body):
             body = TOO_LONG
         if isinstance(body, Reply):
             await send_reply(body, send, (b"allow", b"POST"))

@@ -181,9 +181,8 @@ def test_a_second_worker_is_refused_with_one_sentence(tmp_path: Path) -> None:
         )
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"http://{bind}/")
-    with creche(
-        tmp_path
-    ):  # Hypercorn kills the first worker while it starts; the next start sweeps up after it
+    # Hypercorn kills the first worker while it starts; the next start sweeps up after it.
+    with creche(tmp_path):
         pass
 
 
