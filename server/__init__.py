@@ -24,8 +24,9 @@ a lost reply may be asked for again; never the trajectory.
 
 **Rooms.** `http` speaks to clients and `sessions` keeps what they ask for. `verify` is the library that
 verdicts are made with, `environments` are made from it; `receipts` signs verdicts, `states` keeps what they
-were about, `redteam` tries to earn undeserved ones. `mcp`, `sandboxes`, `aggregation` and `gym` are further
-ways in; `description` says what there is; `client` is the other end, and knows nothing of the rest.
+were about. `playing` plays rows as an agent would, and `redteam` tries to earn undeserved verdicts with it.
+`mcp`, `sandboxes`, `aggregation` and `gym` are further ways in; `description` says what there is; `client` is
+the other end, and knows nothing of the rest.
 
 What users write is in `server.environment`.
 """
