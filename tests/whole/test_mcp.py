@@ -87,7 +87,7 @@ def test_calls_without_a_good_token_are_refused(server: Server) -> None:
 
 def test_arguments_that_no_session_can_take_are_refused_before_they_are_read(server: Server) -> None:
     with seeded(server) as (_, headers):
-        arguments = {"code": [[]] * 300_000}
+        arguments: dict[str, Any] = {"code": [[]] * 300_000}
         reply = ask(server, "tools/call", headers, name="python", arguments=arguments)
         assert (413, {"detail": "The request body is too large"}) == (reply.status_code, reply.json())
 
