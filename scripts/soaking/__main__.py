@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def main(
     """Make a server's life hard and look whether it shows. Exit status 0 only if it does not.
 
     Without options that say what to do, 1,000 sessions are played. The same seed gives the same mix. What the
-    servers log is kept in a file whose name is printed.
+    servers log is in a file whose name is printed, and kept if something was not as it must be.
     """
     console = Console()
     plan = _Plan(seed, clients, Path(tempfile.mkdtemp(prefix="creche-soak-")) / "server.log", console)
@@ -71,6 +72,8 @@ def main(
     except ServerFailedError as error:
         click.echo(f"soak: {error}", err=True)
         sys.exit(1)
+    if good:
+        shutil.rmtree(plan.log.parent)
     sys.exit(0 if good else 1)
 
 

@@ -11,8 +11,11 @@ import trio.testing
 
 from sandbox.limits import Limits
 from server.environment import Rollout, Verdict
+from server.http.requests import VerifyRequest
+from server.sessions.registry import Sessions
 from server.sessions.shares import StateMemory
-from tests.server.worlds import Counting, CountTask, Player, open_game
+from server.states.reference import METADATA_KEY
+from tests.server.worlds import Counting, CountTask, Player, body_of, open_game, response
 
 ROW = {"expected": 0}
 SMALL = Limits(final_state_bytes=60, log_bytes=40)
@@ -123,3 +126,26 @@ async def test_what_ends_without_a_verdict_holds_no_room() -> None:
         assert 1.0 == (await judged.verify(ROW))["reward"]
         assert [1.0, 1.0] == [(await player.verify(ROW))["reward"] for player in (closed, broken)]
         assert 0 == sessions.ground.states.taken_bytes
+
+
+async def test_a_state_that_was_kept_is_read_when_there_is_room_for_it() -> None:
+    verdicts: list[float] = []
+
+    async def judge_again(sessions: Sessions, reference: str) -> None:
+        said = {**response(), "metadata": {METADATA_KEY: reference}}
+        request = VerifyRequest.parse(body_of({**ROW, "response": said}))
+        verdicts.append((await sessions.finish(None, request))["reward"])
+
+    async with open_game(state_bytes=1) as sessions:
+        player = Player(sessions)
+        await player.seed(ROW)
+        reference = (await player.verify(ROW))["receipt"]["state"]
+        others = await sessions.ground.states.take(SMALL)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(judge_again, sessions, reference)
+            with trio.fail_after(60):
+                while not sessions.ground.states._line.locked():  # noqa: ASYNC110  # nobody tells
+                    await trio.sleep(0.01)
+            assert [] == verdicts
+            others.give_back()
+        assert ([1.0], 0) == (verdicts, sessions.ground.states.taken_bytes)
